@@ -1,0 +1,70 @@
+// One interface over every checkpoint format: tensors by their role in the model.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "mixtral/core/config.hpp"
+#include "mixtral/core/tensor.hpp"
+
+namespace mixtral {
+
+/// The role of a weight matrix, with its shape. Vectors are matrices of one row.
+enum class TensorRole {
+  embedding,       ///< [vocab, hidden]
+  final_norm,      ///< [1, hidden]
+  lm_head,         ///< [vocab, hidden]; the embedding itself when tied
+  attention_norm,  ///< [1, hidden]
+  query,           ///< [n_heads * head_dim, hidden], rotate-half order
+  key,             ///< [n_kv_heads * head_dim, hidden], rotate-half order
+  value,           ///< [n_kv_heads * head_dim, hidden]
+  output,          ///< [hidden, n_heads * head_dim]
+  ffn_norm,        ///< [1, hidden]
+  router,          ///< [n_experts, hidden]
+  expert_gate,     ///< w1 [ffn, hidden]
+  expert_down,     ///< w2 [hidden, ffn]
+  expert_up,       ///< w3 [ffn, hidden]
+};
+
+struct TensorKey {
+  TensorRole role;
+  std::size_t layer = 0;   ///< ignored by embedding, final_norm, lm_head
+  std::size_t expert = 0;  ///< ignored by all but the expert roles
+};
+
+/// An open checkpoint, complete and checked: every tensor of the config exists with its shape.
+/// Immutable; safe to use from any number of threads.
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  virtual const Config& config() const noexcept = 0;
+  virtual const GenerationDefaults& generation_defaults() const noexcept = 0;
+
+  /// The tensor's bytes in the mapped file, valid for the life of the checkpoint.
+  virtual WeightView tensor(TensorKey key) const = 0;
+
+  /// Bytes of all tensors.
+  virtual std::size_t weight_bytes() const noexcept = 0;
+
+  /// Throws Error(io) when a mapped file has become shorter than its mapping: reading on would
+  /// raise SIGBUS. Costs one fstat per file.
+  virtual void check_unchanged() const = 0;
+};
+
+struct LoadProgress {
+  std::size_t done;   ///< files (shards) opened and checked so far
+  std::size_t total;  ///< files in all
+};
+
+/// Called between steps of a load; returning false stops it with Error(cancelled).
+using LoadCallback = std::function<bool(const LoadProgress&)>;
+
+/// Opens a Hugging Face directory. Maps the weights; reads none of them.
+/// Throws Error naming the file, and the tensor or key, at fault.
+std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path,
+                                            const LoadCallback& on_progress = {});
+
+}  // namespace mixtral
