@@ -8,7 +8,7 @@
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/checkpoint.hpp"
-#include "mixtral/model/kv_cache.hpp"
+#include "mixtral/layers/kv_cache.hpp"
 #include "mixtral/model/mixtral.hpp"
 #include "mixtral/text/chat_format.hpp"
 #include "mixtral/text/streaming_decoder.hpp"

@@ -31,9 +31,11 @@ struct MatrixView {
       : MatrixView(data_, rows_, cols_, cols_) {}
   MatrixView(T* data_, std::size_t rows_, std::size_t cols_, std::size_t stride_)
       : data(data_), rows(rows_), cols(cols_), stride(stride_) {}
-  MatrixView(const MatrixView<std::remove_const_t<T>>& other)
-    requires std::is_const_v<T>
-      : MatrixView(other.data, other.rows, other.cols, other.stride) {}
+  operator MatrixView<const T>() const noexcept  // NOLINT(google-explicit-constructor)
+    requires(!std::is_const_v<T>)
+  {
+    return {data, rows, cols, stride};
+  }
 
   std::span<T> row(std::size_t index) const noexcept { return {data + index * stride, cols}; }
   MatrixView first_rows(std::size_t count) const noexcept { return {data, count, cols, stride}; }

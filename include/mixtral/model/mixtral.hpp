@@ -12,7 +12,8 @@
 #include "mixtral/core/isa.hpp"
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/io/checkpoint.hpp"
-#include "mixtral/model/kv_cache.hpp"
+#include "mixtral/kernels/gemm_backend.hpp"
+#include "mixtral/layers/kv_cache.hpp"
 
 namespace mixtral {
 
@@ -21,15 +22,6 @@ enum class Precision {
   automatic,  ///< the fast path: bf16 weights may meet activations rounded to bf16 (f32 sums)
   f32,        ///< f32 activations and f32 sums for every weight type
 };
-
-/// Library that multiplies matrices when prompts are processed.
-enum class GemmKind { native, onednn, openblas, eigen };
-
-/// "native", "onednn", "openblas" or "eigen".
-std::string_view name_of(GemmKind kind) noexcept;
-
-/// True when this build has it.
-bool is_available(GemmKind kind) noexcept;
 
 /// How a model computes. Unset fields take MIXTRAL_ISA / MIXTRAL_GEMM, else the best measured choice.
 struct ComputeOptions {

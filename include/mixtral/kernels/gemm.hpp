@@ -1,0 +1,126 @@
+// Matrix product of row-major weights and activations, for one token as for many.
+#pragma once
+
+#include <cstddef>
+
+#include "mixtral/kernels/table.hpp"
+#include "mixtral/simd/dot.hpp"
+
+namespace mixtral::kernels {
+
+/// Depth that one pass covers: 4 rows of bf16 weights stay in the L1 cache (16 KB) while all tokens
+/// pass by, and a block of tokens stays in L2.
+inline constexpr std::size_t kDepthBlock = 2048;
+
+/// Rows that one register tile computes together.
+inline constexpr std::size_t kTileRows = 4;
+
+/// Tokens that one register tile computes together: what the register file holds as sums.
+template <class Arch>
+inline constexpr std::size_t kTileTokens = simd::kWidth<Arch> == 16 ? 6 : 2;
+
+namespace detail {
+
+template <class T>
+const T* at(const std::byte* base, std::size_t stride, std::size_t index) noexcept {
+  return reinterpret_cast<const T*>(base + index * stride);
+}
+
+/// out[t, r] (+)= sum over k of weights[r, k] * activations[t, k], for R rows and T tokens.
+/// Each sum runs over k alone in a fixed order, so no result depends on R, T or its neighbours.
+template <class Arch, class W, class X, std::size_t R, std::size_t T, bool kPrefetch>
+void dot_tile(const GemmArgs& args, std::size_t row, std::size_t token, std::size_t depth_begin,
+              std::size_t depth) noexcept {
+  using D = simd::Dot<Arch, W, X>;
+  constexpr std::size_t kPrefetchBytes = 2048;
+  const W* w[R];
+  const X* x[T];
+  for (std::size_t r = 0; r < R; ++r) {
+    w[r] = at<W>(args.weights, args.weight_stride, row + r) + depth_begin;
+  }
+  for (std::size_t t = 0; t < T; ++t) {
+    const std::size_t source = args.activation_rows ? args.activation_rows[token + t] : token + t;
+    x[t] = at<X>(args.activations, args.activation_stride, source) + depth_begin;
+  }
+  simd::Vec<Arch> sums[R][T];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t t = 0; t < T; ++t) sums[r][t] = simd::broadcast<Arch>(0.0f);
+  }
+  std::size_t k = 0;
+  for (; k + D::kStep <= depth; k += D::kStep) {
+    typename D::Weights wv[R];
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < R; ++r) {
+      if constexpr (kPrefetch) {
+        __builtin_prefetch(reinterpret_cast<const char*>(w[r] + k) + kPrefetchBytes);
+      }
+      wv[r] = D::weights(w[r] + k);
+    }
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < T; ++t) {
+      const typename D::Activations xv = D::activations(x[t] + k);
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < R; ++r) sums[r][t] = D::step(wv[r], xv, sums[r][t]);
+    }
+  }
+  if (k < depth) {
+    for (std::size_t r = 0; r < R; ++r) {
+      W padded_w[D::kStep] = {};
+      __builtin_memcpy(padded_w, w[r] + k, (depth - k) * sizeof(W));
+      for (std::size_t t = 0; t < T; ++t) {
+        X padded_x[D::kStep] = {};
+        __builtin_memcpy(padded_x, x[t] + k, (depth - k) * sizeof(X));
+        sums[r][t] = D::step(D::weights(padded_w), D::activations(padded_x), sums[r][t]);
+      }
+    }
+  }
+  for (std::size_t t = 0; t < T; ++t) {
+    float* out = args.out + (token + t) * args.out_stride + row;
+    for (std::size_t r = 0; r < R; ++r) {
+      const float sum = simd::sum<Arch>(sums[r][t]);
+      out[r] = depth_begin == 0 ? sum : out[r] + sum;
+    }
+  }
+}
+
+/// All tokens past R rows, in tiles of T tokens and then smaller ones.
+template <class Arch, class W, class X, std::size_t R, std::size_t T>
+void dot_tokens(const GemmArgs& args, std::size_t row, std::size_t token, std::size_t token_end,
+                std::size_t depth_begin, std::size_t depth) noexcept {
+  // The first tile pulls the weights in from memory; the others find them in the cache.
+  if (token == 0 && token + T <= token_end) {
+    dot_tile<Arch, W, X, R, T, true>(args, row, token, depth_begin, depth);
+    token += T;
+  }
+  for (; token + T <= token_end; token += T) {
+    dot_tile<Arch, W, X, R, T, false>(args, row, token, depth_begin, depth);
+  }
+  if constexpr (T > 1) {
+    dot_tokens<Arch, W, X, R, T - 1>(args, row, token, token_end, depth_begin, depth);
+  }
+}
+
+}  // namespace detail
+
+/// out[t, r] = sum over k of weights[r, k] * activations[t, k]: f32 sums in an order that depends
+/// on depth alone, so that one token alone and the same token among many give the same bits.
+template <class Arch, class W, class X>
+void gemm(const GemmArgs& args) noexcept {
+  constexpr std::size_t kTokens = kTileTokens<Arch>;
+  constexpr std::size_t kTokenBlock = 16 * kTokens;
+  for (std::size_t k = 0; k < args.depth || k == 0; k += kDepthBlock) {
+    const std::size_t depth = args.depth - k < kDepthBlock ? args.depth - k : kDepthBlock;
+    for (std::size_t t = 0; t < args.n_tokens; t += kTokenBlock) {
+      const std::size_t t_end = args.n_tokens - t < kTokenBlock ? args.n_tokens : t + kTokenBlock;
+      std::size_t row = 0;
+      for (; row + kTileRows <= args.n_rows; row += kTileRows) {
+        detail::dot_tokens<Arch, W, X, kTileRows, kTokens>(args, row, t, t_end, k, depth);
+      }
+      for (; row < args.n_rows; ++row) {
+        detail::dot_tokens<Arch, W, X, 1, kTokens>(args, row, t, t_end, k, depth);
+      }
+    }
+  }
+}
+
+}  // namespace mixtral::kernels

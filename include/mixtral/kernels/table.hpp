@@ -1,0 +1,80 @@
+// The kernels of one instruction set, as a table of function pointers: the seam of run-time dispatch.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/core/dtype.hpp"
+#include "mixtral/core/isa.hpp"
+
+namespace mixtral {
+
+/// out[t, r] = sum over k of weights[r, k] * activations[activation_rows[t], k].
+struct GemmArgs {
+  const std::byte* weights;      ///< [n_rows, depth], any alignment
+  std::size_t weight_stride;     ///< bytes from row to row
+  const std::byte* activations;  ///< [.., depth]
+  std::size_t activation_stride;  ///< bytes from row to row
+  const std::uint32_t* activation_rows;  ///< [n_tokens] row of each token; null: 0, 1, 2, ...
+  float* out;                    ///< [n_tokens, n_rows]
+  std::size_t out_stride;        ///< elements from token to token
+  std::size_t n_rows;
+  std::size_t n_tokens;
+  std::size_t depth;
+};
+
+/// Running state of an online softmax over values: for each query head the largest score so far,
+/// the sum of exp(score - max), and the values weighted likewise.
+struct AttentionState {
+  float* max;     ///< [group]; -inf before the first position
+  float* sum;     ///< [group]
+  float* values;  ///< [group, head_dim]
+};
+
+/// Attention of the query heads that share one kv head over positions [begin, end).
+struct AttendArgs {
+  const float* query;       ///< [group, head_dim], already scaled by head_dim^-0.5
+  const std::byte* keys;    ///< [.., head_dim]; row p belongs to position p
+  const std::byte* values;  ///< [.., head_dim]
+  std::size_t group;
+  std::size_t head_dim;
+  std::size_t begin;
+  std::size_t end;
+  AttentionState state;  ///< out: of these positions alone
+};
+
+/// Arrays are indexed by DType. All functions are thread-safe and never fail.
+struct KernelTable {
+  using Gemm = void (*)(const GemmArgs&) noexcept;
+
+  Isa isa;
+  std::array<Gemm, 3> gemm_f32;  ///< weights of each DType, activations f32
+  Gemm gemm_bf16;                ///< weights and activations bf16; null where there is no such dot
+
+  /// out[i] = gain[i] * x[i] / sqrt(mean(x^2) + eps). out may be x.
+  void (*rms_norm)(const float* x, const float* gain, float eps, std::size_t n, float* out) noexcept;
+  /// Rotates pairs (x[i], x[i + half]) by the angles whose cosines and sines are given, in place.
+  void (*rope)(float* x, const float* cos, const float* sin, std::size_t half) noexcept;
+  /// gate[i] = silu(gate[i]) * up[i], silu(t) = t / (1 + e^-t).
+  void (*swiglu)(float* gate, const float* up, std::size_t n) noexcept;
+  /// y[i] += scale * x[i].
+  void (*add_scaled)(float scale, const float* x, std::size_t n, float* y) noexcept;
+  /// x[i] *= scale.
+  void (*multiply)(float scale, std::size_t n, float* x) noexcept;
+
+  std::array<void (*)(const AttendArgs&) noexcept, 3> attend;  ///< by the cache's DType
+  /// Combines the state of later positions into that of earlier ones.
+  void (*merge)(const AttentionState& later, std::size_t group, std::size_t head_dim,
+                const AttentionState& into) noexcept;
+
+  /// Conversions between f32 and each DType, n elements, rounding to nearest even.
+  std::array<void (*)(const float* from, std::size_t n, std::byte* to) noexcept, 3> narrow;
+  std::array<void (*)(const std::byte* from, std::size_t n, float* to) noexcept, 3> widen;
+};
+
+/// The table for `isa`, which the machine must support (select_isa). Throws Error(unsupported) when
+/// this build has no such table.
+const KernelTable& kernel_table(Isa isa);
+
+}  // namespace mixtral

@@ -1,0 +1,64 @@
+// One layer of the network.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+#include "mixtral/layers/attention.hpp"
+#include "mixtral/layers/moe.hpp"
+#include "mixtral/layers/rms_norm.hpp"
+
+namespace mixtral {
+
+/// Scratch of DecoderBlock::forward.
+struct BlockScratch {
+  AttentionScratch attention;
+  MoeScratch moe;
+  AlignedBuffer<float> normed;     // [n_tokens, hidden]
+  AlignedBuffer<float> projected;  // [n_tokens, hidden]
+  ActivationBuffer input;          // [n_tokens, hidden] in the type of the next product
+};
+
+/// x += Attention(norm(x)); x += Moe(norm(x)).
+class DecoderBlock {
+ public:
+  DecoderBlock(RmsNorm attention_norm, Attention attention, RmsNorm ffn_norm, Moe moe)
+      : attention_norm_(std::move(attention_norm)),
+        attention_(std::move(attention)),
+        ffn_norm_(std::move(ffn_norm)),
+        moe_(std::move(moe)) {}
+
+  /// residual [n_tokens, hidden], in place; row t belongs to places[t].
+  void forward(std::span<const TokenPlace> places, std::size_t layer, const Compute& compute,
+               BlockScratch& scratch, MatrixView<float> residual) const {
+    const std::size_t hidden = residual.cols;
+    const MatrixView<float> normed(scratch.normed.data(), residual.rows, hidden);
+    const MatrixView<float> projected(scratch.projected.data(), residual.rows, hidden);
+
+    ActivationView input =
+        scratch.input.view(attention_.input_dtype(compute), residual.rows, hidden);
+    compute.executor.run(residual.rows, [&](std::size_t t, std::size_t) {
+      attention_norm_.forward_row(residual.row(t).data(), compute.kernels, normed.row(t).data());
+      input.set_row(t, normed.row(t).data(), compute.kernels);
+    });
+    attention_.forward(input, places, layer, compute, scratch.attention, projected);
+
+    input = scratch.input.view(moe_.input_dtype(compute), residual.rows, hidden);
+    compute.executor.run(residual.rows, [&](std::size_t t, std::size_t) {
+      compute.kernels.add_scaled(1.0f, projected.row(t).data(), hidden, residual.row(t).data());
+      ffn_norm_.forward_row(residual.row(t).data(), compute.kernels, normed.row(t).data());
+      input.set_row(t, normed.row(t).data(), compute.kernels);
+      moe_.route(t, normed.row(t).data(), compute, scratch.moe);
+    });
+    moe_.forward(input, compute, scratch.moe, residual);
+  }
+
+ private:
+  RmsNorm attention_norm_;
+  Attention attention_;
+  RmsNorm ffn_norm_;
+  Moe moe_;
+};
+
+}  // namespace mixtral

@@ -1,0 +1,124 @@
+// Linear maps without bias, several at once in one parallel region.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "mixtral/layers/compute.hpp"
+
+namespace mixtral {
+
+/// out = input * weight^T for the listed rows of the input.
+struct LinearJob {
+  WeightView weight;                           ///< [n_out, n_in]
+  ActivationView input;                        ///< [.., n_in]
+  std::span<const std::uint32_t> input_rows;   ///< [n_tokens]; empty: row t for token t
+  MatrixView<float> out;                       ///< [n_tokens, n_out]
+};
+
+namespace detail {
+
+/// Bytes of weights that one task reads: long enough to hide what scheduling costs, short enough to
+/// share the work evenly.
+inline constexpr std::size_t kTaskBytes = 256 * 1024;
+
+inline bool uses_backend(const Compute& compute, std::size_t n_tokens) noexcept {
+  return compute.gemm != nullptr && n_tokens >= compute.gemm->min_tokens();
+}
+
+/// The most weight rows that one task gets.
+inline constexpr std::size_t kMaxTileRows = 256;
+
+/// Weight rows per task.
+inline std::size_t tile_rows(const Compute& compute, const WeightView& weight,
+                             std::size_t n_tokens) noexcept {
+  if (uses_backend(compute, n_tokens)) return std::min(compute.gemm->tile_rows(), kMaxTileRows);
+  const std::size_t rows = kTaskBytes / std::max<std::size_t>(weight.row_bytes(), 1);
+  return std::clamp<std::size_t>(rows / 16 * 16, 16, kMaxTileRows);
+}
+
+inline std::size_t n_tiles(const WeightView& weight, std::size_t rows) noexcept {
+  return (weight.rows + rows - 1) / rows;
+}
+
+/// Computes rows [first, first + count) of a job's outputs into `out`, whose column 0 is row `first`.
+inline void multiply_rows(const LinearJob& job, std::size_t first, std::size_t count,
+                          const Compute& compute, MatrixView<float> out) {
+  const GemmArgs args{
+      .weights = job.weight.row(first),
+      .weight_stride = job.weight.row_bytes(),
+      .activations = job.input.data,
+      .activation_stride = job.input.row_bytes(),
+      .activation_rows = job.input_rows.empty() ? nullptr : job.input_rows.data(),
+      .out = out.data,
+      .out_stride = out.stride,
+      .n_rows = count,
+      .n_tokens = out.rows,
+      .depth = job.weight.cols,
+  };
+  if (uses_backend(compute, args.n_tokens)) {
+    compute.gemm->multiply(args, job.weight.dtype, job.input.dtype);
+  } else if (job.input.dtype == DType::bf16) {
+    compute.kernels.gemm_bf16(args);
+  } else {
+    compute.kernels.gemm_f32[static_cast<std::size_t>(job.weight.dtype)](args);
+  }
+}
+
+/// Runs tile(job, first_row, n_rows, worker) for every tile of every job in one parallel region.
+/// weight_of(job) and n_tokens_of(job) give the shape of a job's product.
+template <class Job, class WeightOf, class TokensOf, class Tile>
+void for_each_tile(std::span<const Job> jobs, const Compute& compute, WeightOf weight_of,
+                   TokensOf n_tokens_of, Tile tile) {
+  const auto rows_of = [&](const Job& job) {
+    return tile_rows(compute, weight_of(job), n_tokens_of(job));
+  };
+  std::size_t total = 0;
+  for (const Job& job : jobs) total += n_tiles(weight_of(job), rows_of(job));
+  compute.executor.run(total, [&](std::size_t task, std::size_t worker) {
+    const Job* job = jobs.data();
+    for (;; ++job) {
+      const std::size_t tiles = n_tiles(weight_of(*job), rows_of(*job));
+      if (task < tiles) break;
+      task -= tiles;
+    }
+    const std::size_t rows = rows_of(*job);
+    const std::size_t first = task * rows;
+    tile(*job, first, std::min(rows, weight_of(*job).rows - first), worker);
+  });
+}
+
+}  // namespace detail
+
+/// Computes all jobs in one parallel region.
+inline void run_linear(std::span<const LinearJob> jobs, const Compute& compute) {
+  detail::for_each_tile(
+      jobs, compute, [](const LinearJob& job) { return job.weight; },
+      [](const LinearJob& job) { return job.out.rows; },
+      [&](const LinearJob& job, std::size_t first, std::size_t count, std::size_t) {
+        MatrixView<float> out = job.out;
+        out.data += first;
+        detail::multiply_rows(job, first, count, compute, out);
+      });
+}
+
+/// y = x W^T.
+class Linear {
+ public:
+  explicit Linear(WeightView weight) : weight_(weight) {}
+
+  const WeightView& weight() const noexcept { return weight_; }
+
+  /// input [n_tokens, n_in] -> out [n_tokens, n_out].
+  void forward(ActivationView input, const Compute& compute, MatrixView<float> out) const {
+    const LinearJob job{weight_, input, {}, out};
+    run_linear({&job, 1}, compute);
+  }
+
+ private:
+  WeightView weight_;
+};
+
+}  // namespace mixtral

@@ -1,0 +1,196 @@
+// Load, convert, store and arithmetic on one vector of f32, for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "mixtral/core/dtype.hpp"
+#include "mixtral/simd/arch.hpp"
+
+#if !MIXTRAL_HAS_XSIMD_BASELINE
+#include "mixtral/simd/loops.hpp"
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace mixtral::simd {
+
+/// The f32 vector of Arch.
+#if MIXTRAL_HAS_XSIMD_BASELINE
+template <class Arch>
+using Vec = xsimd::batch<float, typename Arch::Xsimd>;
+#else
+template <class Arch>
+using Vec = LoopVec;
+#endif
+
+template <class Arch>
+inline constexpr std::size_t kWidth = Vec<Arch>::size;
+
+/// Conversions between memory in a storage type and a vector. This primary template widens element
+/// by element; instruction sets that can do better specialise it.
+template <class Arch, class T>
+struct Memory {
+  static Vec<Arch> load(const T* from) noexcept {
+    float widened[kWidth<Arch>];
+    for (std::size_t i = 0; i < kWidth<Arch>; ++i) widened[i] = to_float(from[i]);
+    return Vec<Arch>::load_unaligned(widened);
+  }
+  static void store(T* to, Vec<Arch> value) noexcept {
+    float widened[kWidth<Arch>];
+    value.store_unaligned(widened);
+    for (std::size_t i = 0; i < kWidth<Arch>; ++i) {
+      if constexpr (kDTypeOf<T> == DType::bf16) {
+        to[i] = to_bf16(widened[i]);
+      } else {
+        to[i] = to_f16(widened[i]);
+      }
+    }
+  }
+};
+
+template <class Arch>
+struct Memory<Arch, float> {
+  static Vec<Arch> load(const float* from) noexcept { return Vec<Arch>::load_unaligned(from); }
+  static void store(float* to, Vec<Arch> value) noexcept { value.store_unaligned(to); }
+};
+
+#if defined(__x86_64__)
+template <>
+struct Memory<Baseline, BF16> {
+  static Vec<Baseline> load(const BF16* from) noexcept {
+    const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), packed));
+  }
+  static void store(BF16* to, Vec<Baseline> value) noexcept {
+    float widened[4];
+    value.store_unaligned(widened);
+    for (int i = 0; i < 4; ++i) to[i] = to_bf16(widened[i]);
+  }
+};
+#endif
+
+#if XSIMD_WITH_FMA3_AVX2
+template <>
+struct Memory<Avx2, F16> {
+  static Vec<Avx2> load(const F16* from) noexcept {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static void store(F16* to, Vec<Avx2> value) noexcept {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                     _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+  }
+};
+
+template <>
+struct Memory<Avx2, BF16> {
+  static Vec<Avx2> load(const BF16* from) noexcept {
+    const __m128i packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(packed), 16));
+  }
+  static void store(BF16* to, Vec<Avx2> value) noexcept {
+    // The rounding of to_bf16: add 0x7fff plus the last kept bit; NaN becomes quiet instead.
+    const __m256i bits = _mm256_castps_si256(value);
+    const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_srli_epi32(
+        _mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff))), 16);
+    const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+    const __m256i wide = _mm256_blendv_epi8(rounded, quiet, is_nan);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(wide, wide), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
+  }
+};
+#endif
+
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+struct Memory<Avx512, F16> {
+  static Vec<Avx512> load(const F16* from) noexcept {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+  static void store(F16* to, Vec<Avx512> value) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+  }
+};
+
+template <>
+struct Memory<Avx512, BF16> {
+  static Vec<Avx512> load(const BF16* from) noexcept {
+    const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(packed), 16));
+  }
+  /// Subnormal inputs round to zero (VCVTNEPS2BF16).
+  static void store(BF16* to, Vec<Avx512> value) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        std::bit_cast<__m256i>(_mm512_cvtneps_pbh(value)));
+  }
+};
+#endif
+
+template <class Arch, class T>
+Vec<Arch> load(const T* from) noexcept {
+  return Memory<Arch, T>::load(from);
+}
+
+template <class Arch, class T>
+void store(T* to, Vec<Arch> value) noexcept {
+  Memory<Arch, T>::store(to, value);
+}
+
+/// The first `count` < kWidth elements; the other lanes are zero.
+template <class Arch, class T>
+Vec<Arch> load_partial(const T* from, std::size_t count) noexcept {
+  T padded[kWidth<Arch>] = {};
+  __builtin_memcpy(padded, from, count * sizeof(T));
+  return load<Arch>(static_cast<const T*>(padded));
+}
+
+/// Stores the first `count` < kWidth lanes.
+template <class Arch, class T>
+void store_partial(T* to, Vec<Arch> value, std::size_t count) noexcept {
+  T padded[kWidth<Arch>];
+  store<Arch>(static_cast<T*>(padded), value);
+  __builtin_memcpy(to, padded, count * sizeof(T));
+}
+
+template <class Arch>
+Vec<Arch> broadcast(float value) noexcept {
+  return Vec<Arch>::broadcast(value);
+}
+
+/// a * b + c, fused where the instruction set can.
+template <class Arch>
+Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
+#if MIXTRAL_HAS_XSIMD_BASELINE
+  return xsimd::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+/// Sum of the lanes, always in the same order.
+template <class Arch>
+float sum(Vec<Arch> value) noexcept {
+  if constexpr (requires { reduce_add(value); }) {
+    return reduce_add(value);
+  } else {
+    return hadd(value);  // its name before xsimd 10
+  }
+}
+
+template <class Arch>
+Vec<Arch> exponential(Vec<Arch> value) noexcept {
+  return exp(value);
+}
+
+/// Larger of each pair of lanes.
+template <class Arch>
+Vec<Arch> maximum(Vec<Arch> a, Vec<Arch> b) noexcept {
+  return max(a, b);
+}
+
+}  // namespace mixtral::simd
