@@ -7,6 +7,8 @@
 #include "mixtral/core/isa.hpp"
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/core/thread_pool.hpp"
+#include "mixtral/generate/logprobs.hpp"
+#include "mixtral/generate/sampler.hpp"
 #include "mixtral/io/checkpoint.hpp"
 #include "mixtral/layers/kv_cache.hpp"
 #include "mixtral/model/mixtral.hpp"
