@@ -7,7 +7,7 @@
 
 namespace mixtral::detail {
 
-std::unique_ptr<GemmBackend> make_onednn_gemm();
+std::unique_ptr<GemmBackend> make_onednn_gemm(const KernelTable& kernels);
 std::unique_ptr<GemmBackend> make_openblas_gemm(const KernelTable& kernels);
 std::unique_ptr<GemmBackend> make_eigen_gemm(const KernelTable& kernels);
 

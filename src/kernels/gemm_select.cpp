@@ -69,7 +69,7 @@ std::unique_ptr<GemmBackend> make_gemm(GemmKind kind, [[maybe_unused]] const Ker
   switch (kind) {
 #if MIXTRAL_HAS_ONEDNN
     case GemmKind::onednn:
-      return make_onednn_gemm();
+      return make_onednn_gemm(kernels);
 #endif
 #if MIXTRAL_HAS_OPENBLAS
     case GemmKind::openblas:
