@@ -2,33 +2,12 @@
 
 #include <algorithm>
 
+#include "core/utf8.hpp"
+
 namespace mixtral::detail {
 namespace {
 
 constexpr std::size_t kLongest = 200;
-
-constexpr bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
-/// Length of the valid UTF-8 sequence that `text` begins with (RFC 3629), or 0.
-std::size_t sequence_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const std::size_t length = lead < 0x80   ? 1
-                             : lead < 0xc2 ? 0
-                             : lead < 0xe0 ? 2
-                             : lead < 0xf0 ? 3
-                             : lead < 0xf5 ? 4
-                                           : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-  }
-  if (length < 3) return length;
-  const auto second = static_cast<unsigned char>(text[1]);
-  const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-  const bool surrogate = lead == 0xed && second > 0x9f;
-  const bool beyond = lead == 0xf4 && second > 0x8f;
-  return overlong || surrogate || beyond ? 0 : length;
-}
 
 void append_escaped(std::string& out, char c) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -43,7 +22,7 @@ void append_escaped(std::string& out, char c) {
 std::string quote(std::string_view text) {
   std::string out = "\"";
   while (!text.empty() && out.size() < kLongest) {
-    const std::size_t length = sequence_length(text);
+    const std::size_t length = utf8_character_size(text);
     const bool control = static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7f;
     if (length == 0 || control) {
       append_escaped(out, text[0]);

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/json.hpp"
 #include "core/message.hpp"
 #include "io/hf_index.hpp"
-#include "io/json.hpp"
 #include "io/tensor_table.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/io/checkpoint.hpp"

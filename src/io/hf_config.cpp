@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/json.hpp"
 #include "core/message.hpp"
-#include "io/json.hpp"
 #include "mixtral/core/error.hpp"
 
 namespace mixtral {

@@ -1,7 +1,7 @@
 #include "io/hf_index.hpp"
 
+#include "core/json.hpp"
 #include "core/message.hpp"
-#include "io/json.hpp"
 #include "mixtral/core/error.hpp"
 
 namespace mixtral::detail {

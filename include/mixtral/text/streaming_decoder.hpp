@@ -1,6 +1,8 @@
 // Decodes ids one by one and gives text out in whole UTF-8 characters only.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -19,12 +21,16 @@ class StreamingDecoder {
   StreamingDecoder(std::shared_ptr<const Tokenizer> tokenizer, Start start);
 
   /// The text that `id` completes, possibly empty: an unfinished UTF-8 character is held back.
+  /// Throws Error for an id out of range, and then has not changed.
   std::string push(TokenId id);
 
   /// What is still held back, each bad byte as U+FFFD. The decoder then stands after a text.
   std::string finish();
 
  private:
+  std::string push_byte(std::uint8_t byte);
+  std::string take_pending(std::size_t count);
+
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::string pending_bytes_;
   bool drop_leading_space_;

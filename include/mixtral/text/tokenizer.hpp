@@ -18,12 +18,14 @@ namespace mixtral {
 enum class TokenKind { normal, unknown, control, user_defined, byte };
 
 /// Converts between UTF-8 text and token ids. Immutable after construction; thread-safe.
-/// Text never becomes control tokens: "<s>" or "[INST]" in the input is encoded as plain characters.
+/// Text never becomes control tokens: "<s>" or "[INST]" in the input is encoded as plain
+/// characters.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Ids of `text` (no BOS, no EOS). Each byte that isn't valid UTF-8 reads as U+FFFD. "" gives none.
+  /// Ids of `text` (no BOS, no EOS). Each byte that isn't valid UTF-8 reads as U+FFFD. "" gives
+  /// none.
   virtual std::vector<TokenId> encode(std::string_view text) const = 0;
 
   /// The text of a whole sequence: one leading space that `encode` put there is dropped, control
