@@ -8,9 +8,10 @@
 
 namespace mixtral::kernels {
 
-/// Depth that one pass covers: 4 rows of bf16 weights stay in the L1 cache (16 KB) while all tokens
-/// pass by, and a block of tokens stays in L2.
-inline constexpr std::size_t kDepthBlock = 2048;
+/// Depth that one pass covers: a register tile's weights and activations fit the L1 cache together
+/// (4 KB a token), and a block of tokens fits L2.
+template <class X>
+inline constexpr std::size_t kDepthBlock = 4096 / sizeof(X);
 
 /// Rows that one register tile computes together.
 inline constexpr std::size_t kTileRows = 4;
@@ -75,29 +76,45 @@ void dot_tile(const GemmArgs& args, std::size_t row, std::size_t token, std::siz
     }
   }
   for (std::size_t t = 0; t < T; ++t) {
+    float totals[R];
+    if constexpr (R == 4) {
+      simd::sum_four<Arch>(sums[0][t], sums[1][t], sums[2][t], sums[3][t], totals);
+    } else {
+      for (std::size_t r = 0; r < R; ++r) totals[r] = simd::sum<Arch>(sums[r][t]);
+    }
     float* out = args.out + (token + t) * args.out_stride + row;
     for (std::size_t r = 0; r < R; ++r) {
-      const float sum = simd::sum<Arch>(sums[r][t]);
-      out[r] = depth_begin == 0 ? sum : out[r] + sum;
+      out[r] = depth_begin == 0 ? totals[r] : out[r] + totals[r];
     }
   }
 }
 
-/// All tokens past R rows, in tiles of T tokens and then smaller ones.
-template <class Arch, class W, class X, std::size_t R, std::size_t T>
-void dot_tokens(const GemmArgs& args, std::size_t row, std::size_t token, std::size_t token_end,
-                std::size_t depth_begin, std::size_t depth) noexcept {
-  // The first tile pulls the weights in from memory; the others find them in the cache.
-  if (token == 0 && token + T <= token_end) {
-    dot_tile<Arch, W, X, R, T, true>(args, row, token, depth_begin, depth);
+/// All rows past T tokens, whose activations stay in the L1 cache meanwhile.
+template <class Arch, class W, class X, std::size_t T, bool kPrefetch>
+void dot_rows(const GemmArgs& args, std::size_t token, std::size_t depth_begin,
+              std::size_t depth) noexcept {
+  std::size_t row = 0;
+  for (; row + kTileRows <= args.n_rows; row += kTileRows) {
+    dot_tile<Arch, W, X, kTileRows, T, kPrefetch>(args, row, token, depth_begin, depth);
+  }
+  for (; row < args.n_rows; ++row) {
+    dot_tile<Arch, W, X, 1, T, kPrefetch>(args, row, token, depth_begin, depth);
+  }
+}
+
+/// Tokens from `token` on, T at a time and then fewer.
+template <class Arch, class W, class X, std::size_t T>
+void dot_tokens(const GemmArgs& args, std::size_t token, std::size_t depth_begin,
+                std::size_t depth) noexcept {
+  // The first tokens pull the weights in from memory; the others find them in the L2 cache.
+  if (token == 0 && T <= args.n_tokens) {
+    dot_rows<Arch, W, X, T, true>(args, token, depth_begin, depth);
     token += T;
   }
-  for (; token + T <= token_end; token += T) {
-    dot_tile<Arch, W, X, R, T, false>(args, row, token, depth_begin, depth);
+  for (; token + T <= args.n_tokens; token += T) {
+    dot_rows<Arch, W, X, T, false>(args, token, depth_begin, depth);
   }
-  if constexpr (T > 1) {
-    dot_tokens<Arch, W, X, R, T - 1>(args, row, token, token_end, depth_begin, depth);
-  }
+  if constexpr (T > 1) dot_tokens<Arch, W, X, T - 1>(args, token, depth_begin, depth);
 }
 
 }  // namespace detail
@@ -106,20 +123,10 @@ void dot_tokens(const GemmArgs& args, std::size_t row, std::size_t token, std::s
 /// on depth alone, so that one token alone and the same token among many give the same bits.
 template <class Arch, class W, class X>
 void gemm(const GemmArgs& args) noexcept {
-  constexpr std::size_t kTokens = kTileTokens<Arch>;
-  constexpr std::size_t kTokenBlock = 16 * kTokens;
-  for (std::size_t k = 0; k < args.depth || k == 0; k += kDepthBlock) {
-    const std::size_t depth = args.depth - k < kDepthBlock ? args.depth - k : kDepthBlock;
-    for (std::size_t t = 0; t < args.n_tokens; t += kTokenBlock) {
-      const std::size_t t_end = args.n_tokens - t < kTokenBlock ? args.n_tokens : t + kTokenBlock;
-      std::size_t row = 0;
-      for (; row + kTileRows <= args.n_rows; row += kTileRows) {
-        detail::dot_tokens<Arch, W, X, kTileRows, kTokens>(args, row, t, t_end, k, depth);
-      }
-      for (; row < args.n_rows; ++row) {
-        detail::dot_tokens<Arch, W, X, 1, kTokens>(args, row, t, t_end, k, depth);
-      }
-    }
+  constexpr std::size_t kBlock = kDepthBlock<X>;
+  for (std::size_t k = 0; k < args.depth || k == 0; k += kBlock) {
+    const std::size_t depth = args.depth - k < kBlock ? args.depth - k : kBlock;
+    detail::dot_tokens<Arch, W, X, kTileTokens<Arch>>(args, 0, k, depth);
   }
 }
 

@@ -182,6 +182,31 @@ float sum(Vec<Arch> value) noexcept {
   }
 }
 
+/// Sums of the lanes of four vectors; specialised where they can be added up together.
+template <class Arch>
+void sum_four(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c, Vec<Arch> d, float* out) noexcept {
+  out[0] = sum<Arch>(a);
+  out[1] = sum<Arch>(b);
+  out[2] = sum<Arch>(c);
+  out[3] = sum<Arch>(d);
+}
+
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+inline void sum_four<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c, Vec<Avx512> d,
+                             float* out) noexcept {
+  // Transpose 4x4 blocks while adding: halves, then quarters, then lanes.
+  const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+  const __m512 abcd =
+      _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  const __m512 pairs = _mm512_add_ps(abcd, _mm512_permute_ps(abcd, 0xb1));
+  const __m512 sums = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
+  const __m512i first_lanes = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
+  _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first_lanes, sums)));
+}
+#endif
+
 template <class Arch>
 Vec<Arch> exponential(Vec<Arch> value) noexcept {
   return exp(value);
