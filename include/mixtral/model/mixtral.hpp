@@ -25,8 +25,8 @@ enum class Precision {
 
 /// How a model computes. Unset fields take MIXTRAL_ISA / MIXTRAL_GEMM, else the best measured choice.
 struct ComputeOptions {
-  std::optional<Isa> isa;
-  std::optional<GemmKind> gemm;
+  std::optional<Isa> isa = {};
+  std::optional<GemmKind> gemm = {};
   Precision precision = Precision::automatic;
 };
 

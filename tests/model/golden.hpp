@@ -1,0 +1,103 @@
+// The tiny checkpoints of tests/goldens/models and what Hugging Face transformers computed from them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "mixtral/io/safetensors.hpp"
+#include "mixtral/mixtral.hpp"
+
+namespace mixtral::test {
+
+inline std::vector<std::filesystem::path> golden_models() {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(MIXTRAL_GOLDENS_DIR) / "models")) {
+    if (entry.is_directory()) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// golden.safetensors of one model: tensors by name, as flat vectors.
+class Golden {
+ public:
+  explicit Golden(const std::filesystem::path& model) : file_(model / "golden.safetensors") {}
+
+  std::vector<std::size_t> shape(const std::string& name) const { return entry(name).shape; }
+  std::vector<float> floats(const std::string& name) const { return read<float>(name, "F32"); }
+  std::vector<std::int32_t> ints(const std::string& name) const {
+    return read<std::int32_t>(name, "I32");
+  }
+
+ private:
+  const SafetensorsEntry& entry(const std::string& name) const {
+    for (const SafetensorsEntry& tensor : file_.header().tensors) {
+      if (tensor.name == name) return tensor;
+    }
+    throw std::runtime_error("no golden tensor " + name);
+  }
+
+  template <class T>
+  std::vector<T> read(const std::string& name, std::string_view dtype) const {
+    const SafetensorsEntry& tensor = entry(name);
+    if (tensor.dtype != dtype) throw std::runtime_error(name + " has another type");
+    std::vector<T> values(tensor.bytes / sizeof(T));
+    std::memcpy(values.data(), file_.data(tensor).data(), tensor.bytes);
+    return values;
+  }
+
+  SafetensorsFile file_;
+};
+
+/// max |a - b| / max |b|; infinite when a holds a NaN or the sizes differ.
+inline double relative_error(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size() || b.empty()) return INFINITY;
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
+    if (std::isnan(difference)) return INFINITY;
+    worst = std::max(worst, difference);
+    largest = std::max(largest, std::abs(static_cast<double>(b[i])));
+  }
+  return worst / largest;
+}
+
+/// A network with everything that one sequence needs.
+struct Runner {
+  Runner(const std::filesystem::path& path, const ComputeOptions& options, DType cache_type,
+         std::size_t n_threads = 2)
+      : network(std::make_shared<const Mixtral>(open_checkpoint(path), options)),
+        pool(n_threads),
+        cache(network->config(), 256, cache_type),
+        workspace(network->config(), 160, 160, 256, n_threads) {}
+
+  MatrixView<const float> forward(std::span<const TokenId> ids, LogitsFor logits,
+                                  ForwardObserver* observer = nullptr) {
+    const BatchItem item{&cache, ids, logits};
+    return network->forward({&item, 1}, workspace, pool, observer);
+  }
+
+  std::vector<float> logits(std::span<const TokenId> ids) {
+    const MatrixView<const float> view = forward(ids, LogitsFor::all);
+    return {view.data, view.data + view.rows * view.cols};
+  }
+
+  std::shared_ptr<const Mixtral> network;
+  ThreadPool pool;
+  KvCache cache;
+  Workspace workspace;
+};
+
+inline TokenId argmax(std::span<const float> row) {
+  return static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+}  // namespace mixtral::test
