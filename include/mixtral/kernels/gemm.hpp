@@ -102,19 +102,21 @@ void dot_rows(const GemmArgs& args, std::size_t token, std::size_t depth_begin,
   }
 }
 
-/// Tokens from `token` on, T at a time and then fewer.
+/// dot_rows for `n_tokens` <= T tokens.
 template <class Arch, class W, class X, std::size_t T>
-void dot_tokens(const GemmArgs& args, std::size_t token, std::size_t depth_begin,
-                std::size_t depth) noexcept {
-  // The first tokens pull the weights in from memory; the others find them in the L2 cache.
-  if (token == 0 && T <= args.n_tokens) {
-    dot_rows<Arch, W, X, T, true>(args, token, depth_begin, depth);
-    token += T;
+void dot_group(const GemmArgs& args, std::size_t token, std::size_t n_tokens,
+               std::size_t depth_begin, std::size_t depth) noexcept {
+  if constexpr (T > 1) {
+    if (n_tokens < T) {
+      return dot_group<Arch, W, X, T - 1>(args, token, n_tokens, depth_begin, depth);
+    }
   }
-  for (; token + T <= args.n_tokens; token += T) {
+  // The first tokens pull the weights in from memory; the others find them in the L2 cache.
+  if (token == 0) {
+    dot_rows<Arch, W, X, T, true>(args, token, depth_begin, depth);
+  } else {
     dot_rows<Arch, W, X, T, false>(args, token, depth_begin, depth);
   }
-  if constexpr (T > 1) dot_tokens<Arch, W, X, T - 1>(args, token, depth_begin, depth);
 }
 
 }  // namespace detail
@@ -124,9 +126,17 @@ void dot_tokens(const GemmArgs& args, std::size_t token, std::size_t depth_begin
 template <class Arch, class W, class X>
 void gemm(const GemmArgs& args) noexcept {
   constexpr std::size_t kBlock = kDepthBlock<X>;
+  constexpr std::size_t kTokens = kTileTokens<Arch>;
+  const std::size_t n_groups = (args.n_tokens + kTokens - 1) / kTokens;
   for (std::size_t k = 0; k < args.depth || k == 0; k += kBlock) {
     const std::size_t depth = args.depth - k < kBlock ? args.depth - k : kBlock;
-    detail::dot_tokens<Arch, W, X, kTileTokens<Arch>>(args, 0, k, depth);
+    std::size_t token = 0;
+    for (std::size_t left = n_groups; left > 0; --left) {
+      // Groups of like size: a last group of one or two tokens would leave the multipliers idle.
+      const std::size_t n_tokens = (args.n_tokens - token + left - 1) / left;
+      detail::dot_group<Arch, W, X, kTokens>(args, token, n_tokens, k, depth);
+      token += n_tokens;
+    }
   }
 }
 
