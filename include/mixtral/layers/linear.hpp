@@ -20,9 +20,11 @@ struct LinearJob {
 
 namespace detail {
 
-/// Bytes of weights that one task reads: long enough to hide what scheduling costs, short enough to
-/// share the work evenly.
-inline constexpr std::size_t kTaskBytes = 256 * 1024;
+/// The most bytes of weights that one task reads.
+inline constexpr std::size_t kTaskBytes = 1024 * 1024;
+
+/// Tasks per worker and product that share the work evenly even if one worker is held up.
+inline constexpr std::size_t kTasksPerThread = 8;
 
 inline bool uses_backend(const Compute& compute, std::size_t n_tokens) noexcept {
   return compute.gemm != nullptr && n_tokens >= compute.gemm->min_tokens();
@@ -35,8 +37,9 @@ inline constexpr std::size_t kMaxTileRows = 256;
 inline std::size_t tile_rows(const Compute& compute, const WeightView& weight,
                              std::size_t n_tokens) noexcept {
   if (uses_backend(compute, n_tokens)) return std::min(compute.gemm->tile_rows(), kMaxTileRows);
-  const std::size_t rows = kTaskBytes / std::max<std::size_t>(weight.row_bytes(), 1);
-  return std::clamp<std::size_t>(rows / 16 * 16, 16, kMaxTileRows);
+  const std::size_t largest = kTaskBytes / std::max<std::size_t>(weight.row_bytes(), 1);
+  const std::size_t fair = weight.rows / (kTasksPerThread * compute.executor.n_threads());
+  return std::clamp<std::size_t>(std::min(largest, fair) / 16 * 16, 16, kMaxTileRows);
 }
 
 inline std::size_t n_tiles(const WeightView& weight, std::size_t rows) noexcept {
