@@ -1,0 +1,170 @@
+// Every kernel as its formula says, in double precision: the slow oracle that the fast ones are
+// tested against. Plain loops, one rounding at the end.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "mixtral/kernels/table.hpp"
+
+namespace mixtral::reference {
+
+/// Element `index` of an array of T at any alignment.
+template <class T>
+double element(const std::byte* array, std::size_t index) noexcept {
+  T value;
+  std::memcpy(&value, array + index * sizeof(T), sizeof(T));
+  return static_cast<double>(to_float(value));
+}
+
+template <class W, class X>
+void gemm(const GemmArgs& args) noexcept {
+  for (std::size_t t = 0; t < args.n_tokens; ++t) {
+    const std::size_t source = args.activation_rows ? args.activation_rows[t] : t;
+    const std::byte* activations = args.activations + source * args.activation_stride;
+    for (std::size_t r = 0; r < args.n_rows; ++r) {
+      const std::byte* weights = args.weights + r * args.weight_stride;
+      double sum = 0;
+      for (std::size_t k = 0; k < args.depth; ++k) {
+        sum += element<W>(weights, k) * element<X>(activations, k);
+      }
+      args.out[t * args.out_stride + r] = static_cast<float>(sum);
+    }
+  }
+}
+
+inline void rms_norm(const float* x, const float* gain, float eps, std::size_t n,
+                     float* out) noexcept {
+  double squares = 0;
+  for (std::size_t i = 0; i < n; ++i) squares += double{x[i]} * double{x[i]};
+  const double rms = std::sqrt(squares / static_cast<double>(n) + double{eps});
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(double{gain[i]} * x[i] / rms);
+}
+
+inline void rope(float* x, const float* cos, const float* sin, std::size_t half) noexcept {
+  for (std::size_t i = 0; i < half; ++i) {
+    const double first = x[i], second = x[i + half];
+    x[i] = static_cast<float>(first * cos[i] - second * sin[i]);
+    x[i + half] = static_cast<float>(second * cos[i] + first * sin[i]);
+  }
+}
+
+inline void swiglu(float* gate, const float* up, std::size_t n) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    const double silu = gate[i] / (1.0 + std::exp(-double{gate[i]}));
+    gate[i] = static_cast<float>(silu * up[i]);
+  }
+}
+
+inline void add_scaled(float scale, const float* x, std::size_t n, float* y) noexcept {
+  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<float>(y[i] + double{scale} * x[i]);
+}
+
+inline void multiply(float scale, std::size_t n, float* x) noexcept {
+  for (std::size_t i = 0; i < n; ++i) x[i] *= scale;
+}
+
+/// All scores first, then their softmax without its denominator, then the weighted values.
+template <class T>
+void attend(const AttendArgs& args) noexcept {
+  const std::size_t d = args.head_dim;
+  for (std::size_t g = 0; g < args.group; ++g) {
+    std::vector<double> weights;
+    for (std::size_t p = args.begin; p < args.end; ++p) {
+      double score = 0;
+      for (std::size_t i = 0; i < d; ++i) {
+        score += double{args.query[g * d + i]} * element<T>(args.keys, p * d + i);
+      }
+      weights.push_back(score);
+    }
+    double max = -std::numeric_limits<double>::infinity();
+    for (const double score : weights) max = std::max(max, score);
+    for (double& weight : weights) weight = std::exp(weight - max);
+    args.state.max[g] = static_cast<float>(max);
+    args.state.sum[g] = static_cast<float>(std::accumulate(weights.begin(), weights.end(), 0.0));
+    for (std::size_t i = 0; i < d; ++i) {
+      double value = 0;
+      for (std::size_t p = args.begin; p < args.end; ++p) {
+        value += weights[p - args.begin] * element<T>(args.values, p * d + i);
+      }
+      args.state.values[g * d + i] = static_cast<float>(value);
+    }
+  }
+}
+
+inline void merge(const AttentionState& later, std::size_t group, std::size_t head_dim,
+                  const AttentionState& into) noexcept {
+  for (std::size_t g = 0; g < group; ++g) {
+    const double max = std::max(later.max[g], into.max[g]);
+    const double keep = std::exp(into.max[g] - max), add = std::exp(later.max[g] - max);
+    for (std::size_t i = g * head_dim; i < (g + 1) * head_dim; ++i) {
+      into.values[i] = static_cast<float>(keep * into.values[i] + add * later.values[i]);
+    }
+    into.sum[g] = static_cast<float>(keep * into.sum[g] + add * later.sum[g]);
+    into.max[g] = static_cast<float>(max);
+  }
+}
+
+template <class T>
+void narrow(const float* from, std::size_t n, std::byte* to) noexcept {
+  for (std::size_t i = 0; i < n; ++i) {
+    T value;
+    if constexpr (std::is_same_v<T, BF16>) {
+      value = to_bf16(from[i]);
+    } else if constexpr (std::is_same_v<T, F16>) {
+      value = to_f16(from[i]);
+    } else {
+      value = from[i];
+    }
+    std::memcpy(to + i * sizeof(T), &value, sizeof(T));
+  }
+}
+
+template <class T>
+void widen(const std::byte* from, std::size_t n, float* to) noexcept {
+  for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<float>(element<T>(from, i));
+}
+
+/// Hugging Face's order of operations: softmax over all experts, the top k, renormalise.
+inline void top_k(std::span<const float> logits, std::span<std::uint32_t> experts,
+                  std::span<float> weights) {
+  std::vector<std::uint32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return logits[a] > logits[b]; });
+  std::vector<double> probabilities(logits.begin(), logits.end());
+  for (double& p : probabilities) p = std::exp(p - logits[order.front()]);
+  const double all = std::accumulate(probabilities.begin(), probabilities.end(), 0.0);
+  double chosen = 0;
+  for (std::size_t k = 0; k < experts.size(); ++k) chosen += probabilities[order[k]] / all;
+  for (std::size_t k = 0; k < experts.size(); ++k) {
+    experts[k] = order[k];
+    weights[k] = static_cast<float>(probabilities[order[k]] / all / chosen);
+  }
+}
+
+/// The oracle in the form in which layers take their kernels.
+inline constexpr KernelTable kTable = {
+    .isa = Isa::baseline,
+    .gemm_f32 = {&gemm<float, float>, &gemm<F16, float>, &gemm<BF16, float>},
+    .gemm_bf16 = &gemm<BF16, BF16>,
+    .rms_norm = &rms_norm,
+    .rope = &rope,
+    .swiglu = &swiglu,
+    .add_scaled = &add_scaled,
+    .multiply = &multiply,
+    .attend = {&attend<float>, &attend<F16>, &attend<BF16>},
+    .merge = &merge,
+    .narrow = {&narrow<float>, &narrow<F16>, &narrow<BF16>},
+    .widen = {&widen<float>, &widen<F16>, &widen<BF16>},
+};
+
+}  // namespace mixtral::reference
