@@ -1,0 +1,70 @@
+// What a caller can choose about a context and about one generation.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mixtral/core/dtype.hpp"
+#include "mixtral/core/executor.hpp"
+#include "mixtral/generate/sampler.hpp"
+
+namespace mixtral {
+
+/// How a sequence is held and computed.
+struct ContextOptions {
+  /// Tokens that a sequence can hold, prompt and generated text together. At most the model's
+  /// max_position. 0 = 4096, or max_position where that is less.
+  std::size_t n_ctx = 0;
+
+  /// Storage of keys and values. Unset = f16, or f32 when the model computes in Precision::f32.
+  std::optional<DType> cache_dtype = {};
+
+  /// Tokens of a prompt that go through the network at once. More is faster, up to a point, and
+  /// takes more memory. >= 1.
+  std::size_t chunk_size = 512;
+
+  /// Threads of the context's own pool. 0 = as many as this process may use.
+  std::size_t n_threads = 0;
+
+  /// Runs the work instead of an own pool; n_threads is then ignored.
+  std::shared_ptr<Executor> executor = {};
+};
+
+/// What to do when the prompt and the new tokens exceed n_ctx.
+enum class Overflow {
+  error,     ///< Error(capacity), before any work
+  truncate,  ///< drop from the front what doesn't fit, but keep BOS where the text starts with it
+};
+
+struct PromptProgress {
+  std::size_t done;   ///< tokens of the prompt that have been through the network
+  std::size_t total;  ///< tokens of the prompt that had to go through it
+};
+
+/// What to generate, and when to stop.
+struct GenerateOptions {
+  /// 0 = what the model's generation_config.json says, else all that fits n_ctx.
+  std::size_t max_new_tokens = 0;
+
+  /// Unset = Model::default_sampling().
+  std::optional<SamplingOptions> sampling = {};
+
+  /// The text ends before the first of these (see StopMatcher). Needs a tokenizer.
+  std::vector<std::string> stop = {};
+
+  /// Reports the log-probability of each token...
+  bool logprobs = false;
+  /// ...and those of so many of its likeliest alternatives. Implies `logprobs` unless 0.
+  std::size_t top_logprobs = 0;
+
+  Overflow overflow = Overflow::error;
+
+  /// Called after each chunk of the prompt; returning false cancels the generation.
+  std::function<bool(const PromptProgress&)> on_prompt = {};
+};
+
+}  // namespace mixtral
