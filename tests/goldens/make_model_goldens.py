@@ -388,7 +388,10 @@ def extend_prompt(reference, ids, n_tokens, rng):
     """ids and random ones behind it, each clear of router ties in every layer."""
     while len(ids) < n_tokens:
         candidate = [*ids, int(rng.integers(3, reference.config["vocab_size"]))]
-        if last_router_margin(reference, reference.forward(candidate, LAST)) >= PROMPT_ROUTER_MARGIN:
+        if (
+            last_router_margin(reference, reference.forward(candidate, LAST))
+            >= PROMPT_ROUTER_MARGIN
+        ):
             ids = candidate
     return ids
 
@@ -496,7 +499,9 @@ def make(spec, seed, out):
     golden["logits"] = golden["logits"][rows]
     steps = greedy_steps(model, prompt, continuation)
     tensors = {"prompt_ids": ids[0].int(), "logit_rows": rows.int(), **golden, **steps}
-    save_file({name: t.contiguous() for name, t in tensors.items()}, directory / "golden.safetensors")
+    save_file(
+        {name: t.contiguous() for name, t in tensors.items()}, directory / "golden.safetensors"
+    )
 
     top_k = spec.shape["num_experts_per_tok"]
     router_logits = golden["router_logits"].numpy()
