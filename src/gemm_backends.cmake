@@ -4,23 +4,18 @@ set(MIXTRAL_HAS_OPENBLAS 0)
 set(MIXTRAL_HAS_EIGEN 0)
 
 if(MIXTRAL_WITH_EIGEN)
-  find_package(Eigen3 3.4 REQUIRED NO_MODULE)
   target_sources(mixtral PRIVATE kernels/gemm_eigen.cpp)
   target_link_libraries(mixtral PRIVATE $<BUILD_INTERFACE:Eigen3::Eigen>)
   set(MIXTRAL_HAS_EIGEN 1)
 endif()
 
 if(MIXTRAL_WITH_OPENBLAS)
-  find_package(OpenBLAS CONFIG REQUIRED)  # exports variables, no target
   target_sources(mixtral PRIVATE kernels/gemm_openblas.cpp)
-  set_source_files_properties(kernels/gemm_openblas.cpp PROPERTIES
-    INCLUDE_DIRECTORIES "${OpenBLAS_INCLUDE_DIRS}")
-  target_link_libraries(mixtral PRIVATE ${OpenBLAS_LIBRARIES})
+  target_link_libraries(mixtral PRIVATE OpenBLAS::OpenBLAS)
   set(MIXTRAL_HAS_OPENBLAS 1)
 endif()
 
 if(MIXTRAL_WITH_ONEDNN)
-  find_package(oneDNN REQUIRED)
   target_sources(mixtral PRIVATE kernels/gemm_onednn.cpp)
   target_link_libraries(mixtral PRIVATE oneDNN::oneDNN)
   set(MIXTRAL_HAS_ONEDNN 1)

@@ -1,0 +1,16 @@
+# Libraries from the distribution's packages; nothing is downloaded.
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR}/modules)
+
+find_package(Threads REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(xsimd 8.1 REQUIRED)
+find_package(SentencePiece REQUIRED)
+if(MIXTRAL_WITH_EIGEN)
+  find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+endif()
+if(MIXTRAL_WITH_OPENBLAS)
+  find_package(OpenBLAS REQUIRED)
+endif()
+if(MIXTRAL_WITH_ONEDNN)
+  find_package(oneDNN REQUIRED)
+endif()

@@ -1,0 +1,37 @@
+"""Checks that only the kernels' own objects use instructions that an x86-64 CPU may lack.
+
+check_instructions.py OBJDUMP OBJECT...
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+OBJDUMP, *OBJECTS = sys.argv[1:]
+
+WIDE_OBJECTS = {"table_avx2", "table_avx512"}  # run only where the CPU has what they need
+
+# AVX and what came after it is encoded with VEX or EVEX: mnemonics in v, and registers ymm, zmm, k.
+NEEDS_AVX = re.compile(r"\t(v(?!err|erw)[a-z0-9]+\b|.*%(ymm|zmm|k)[0-7])")
+
+
+def offence(path):
+    """The first instruction of `path` that needs AVX."""
+    listing = subprocess.run([OBJDUMP, "-d", "--no-show-raw-insn", path], check=True, text=True,
+                             capture_output=True).stdout
+    return next((line.strip() for line in listing.splitlines() if NEEDS_AVX.search(line)), None)
+
+
+def main():
+    baseline = [path for path in OBJECTS if pathlib.Path(path).name.split(".")[0] not in WIDE_OBJECTS]
+    wide = [path for path in OBJECTS if path not in baseline]
+    if len(wide) != len(WIDE_OBJECTS):
+        sys.exit(f"expected the objects {sorted(WIDE_OBJECTS)}, found {wide}")
+    found = [f"{path}: {line}" for path in baseline if (line := offence(path))]
+    found += [f"{path} uses no AVX: this check sees nothing" for path in wide if not offence(path)]
+    print(f"{len(baseline)} objects, {len(found)} complaints")
+    sys.exit("\n".join(found) or None)
+
+
+main()
