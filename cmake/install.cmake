@@ -3,14 +3,11 @@
 include(CMakePackageConfigHelpers)
 set(MIXTRAL_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/mixtral)
 
-install(TARGETS mixtral mixtral_headers EXPORT mixtral)
+install(TARGETS mixtral mixtral_headers mixtral_capi EXPORT mixtral)
 install(DIRECTORY include/mixtral TYPE INCLUDE FILES_MATCHING PATTERN "*.hpp")
-if(TARGET mixtral_capi)
-  install(TARGETS mixtral_capi EXPORT mixtral)
-  install(FILES capi/include/mixtral.h TYPE INCLUDE)
-endif()
-if(TARGET mixtral_cli)
-  install(TARGETS mixtral_cli)
+install(FILES capi/include/mixtral.h TYPE INCLUDE)
+if(TARGET mixtral_command)
+  install(TARGETS mixtral_command)
 endif()
 install(FILES LICENSE TYPE DOC)
 

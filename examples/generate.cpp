@@ -5,7 +5,8 @@
 
 int main(int argc, char** argv) try {
   const mixtral::Model model = mixtral::load(argc > 1 ? argv[1] : ".");
-  for (std::string_view piece : model.generate(argc > 2 ? argv[2] : "Once upon a time")) {
+  const char* prompt = argc > 2 ? argv[2] : "Once upon a time";
+  for (std::string_view piece : model.generate(prompt, {.max_new_tokens = 100})) {
     std::cout << piece << std::flush;
   }
   std::cout << '\n';
