@@ -1,6 +1,4 @@
 // The C interface: checks what C can't express, and hands everything else to the C++ library.
-#include "mixtral.h"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -12,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mixtral.h"
 #include "mixtral/mixtral.hpp"
 
 struct mixtral_model {
@@ -23,6 +22,8 @@ struct mixtral_context {
 };
 
 namespace {
+
+static_assert(MIXTRAL_VERSION == MIXTRAL_PROJECT_VERSION, "mixtral.h and CMakeLists.txt differ");
 
 using mixtral::Error;
 using mixtral::ErrorCode;
@@ -99,8 +100,8 @@ Params read_params(const Params* params, const char* name) {
   if (params == nullptr) return known;
   const std::size_t size = params->struct_size;
   if (size < sizeof(Params)) {  // all of the first version
-    reject(std::string(name) + ".struct_size: expected at least " +
-           std::to_string(sizeof(Params)) + ", found " + std::to_string(size));
+    reject(std::string(name) + ".struct_size: expected at least " + std::to_string(sizeof(Params)) +
+           ", found " + std::to_string(size));
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(params);
   if (std::any_of(bytes + sizeof(Params), bytes + size, [](auto byte) { return byte != 0; })) {
@@ -209,8 +210,7 @@ mixtral::LoadOptions load_options(const mixtral_load_params* given) {
   const mixtral_load_params params = read_params(given, "mixtral_load_params");
   mixtral::LoadOptions options;
   options.compute.isa = optional_enum_of(params.isa, Isa::avx512, "mixtral_load_params.isa");
-  options.compute.gemm =
-      optional_enum_of(params.gemm, GemmKind::eigen, "mixtral_load_params.gemm");
+  options.compute.gemm = optional_enum_of(params.gemm, GemmKind::eigen, "mixtral_load_params.gemm");
   options.compute.precision =
       enum_of(params.precision, Precision::f32, "mixtral_load_params.precision");
   if (params.on_progress != nullptr) {
@@ -234,6 +234,7 @@ mixtral::ContextOptions context_options(const mixtral_context_params* given) {
 
 mixtral::SamplingOptions sampling_options(const mixtral_sampling_params& given) {
   const mixtral_sampling_params params = read_params(&given, "mixtral_sampling_params");
+  if (params.reserved != 0) reject("mixtral_sampling_params.reserved: expected 0");
   mixtral::SamplingOptions options;
   for (const mixtral_logit_bias& bias :
        array_of(params.logit_bias, params.n_logit_bias, "mixtral_sampling_params.logit_bias")) {
@@ -277,8 +278,8 @@ std::vector<mixtral::ChatMessage> chat_messages(const mixtral_message* messages,
   for (const mixtral_message& message : array_of(messages, n_messages, "messages")) {
     const std::string_view content =
         text_of(message.content, message.content_size, "mixtral_message.content");
-    result.push_back({enum_of(message.role, Role::assistant, "mixtral_message.role"),
-                      std::string(content)});
+    result.push_back(
+        {enum_of(message.role, Role::assistant, "mixtral_message.role"), std::string(content)});
   }
   return result;
 }
@@ -371,20 +372,18 @@ mixtral_status mixtral_tokenize(const mixtral_model* model, const char* text, si
       reject("flags: expected MIXTRAL_NO_BOS or 0, found " + std::to_string(flags));
     }
     const std::string_view whole = text_of(text, text_size, "text");
-    const std::vector<mixtral_token> ids = flags == MIXTRAL_NO_BOS
-                                               ? handle.tokenizer().encode(whole)
-                                               : handle.tokenize(whole);
+    const std::vector<mixtral_token> ids =
+        flags == MIXTRAL_NO_BOS ? handle.tokenizer().encode(whole) : handle.tokenize(whole);
     write_buffer(std::span(ids), tokens, capacity, *n_tokens);
   });
 }
 
 mixtral_status mixtral_detokenize(const mixtral_model* model, const mixtral_token* tokens,
-                                  size_t n_tokens, char* text, size_t capacity,
-                                  size_t* text_size) {
+                                  size_t n_tokens, char* text, size_t capacity, size_t* text_size) {
   return guard([&] {
     require(text_size, "text_size") = 0;
-    const std::string whole = require(model, "model").model.tokenizer().decode(
-        array_of(tokens, n_tokens, "tokens"));
+    const std::string whole =
+        require(model, "model").model.tokenizer().decode(array_of(tokens, n_tokens, "tokens"));
     write_buffer(std::span<const char>(whole), text, capacity, *text_size);
   });
 }
@@ -440,8 +439,7 @@ mixtral_status mixtral_eval(mixtral_context* context, const mixtral_token* token
                             const float** logits) {
   return guard([&] {
     require(logits, "logits") = nullptr;
-    *logits =
-        require(context, "context").context.eval(array_of(tokens, n_tokens, "tokens")).data();
+    *logits = require(context, "context").context.eval(array_of(tokens, n_tokens, "tokens")).data();
   });
 }
 

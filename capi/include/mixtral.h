@@ -27,7 +27,8 @@
      }
 
    Threads. Any number of threads may use one model at the same time. A context serves one thread at
-   a time; contexts of one model may run in different threads. Nothing here blocks but the work itself.
+   a time; contexts of one model may run in different threads. Nothing here blocks but the work
+   itself.
 
    Ownership. A model lives until it and every context made from it have been freed, in any order.
    Freeing NULL does nothing.
@@ -36,21 +37,22 @@
    leaves a message for mixtral_last_error. Nothing here prints, aborts or exits. A context stays
    usable after any failure.
 
-   Text is UTF-8 with an explicit size in bytes and no terminating zero. Bytes that are no valid UTF-8
-   read as U+FFFD. Text never becomes control tokens: "<s>" or "[INST]" in it are plain characters.
+   Text is UTF-8 with an explicit size in bytes and no terminating zero. Bytes that are no valid
+   UTF-8 read as U+FFFD. Text never becomes control tokens: "<s>" or "[INST]" in it are plain
+   characters.
 
    Buffers. Functions that fill a buffer take its capacity and give the size that is needed. Called
    with NULL and 0 they give the size alone. A buffer too small gives MIXTRAL_CAPACITY and the size
    needed, and is left as it was.
 
-   Structs. The first member of every params struct is its size, sizeof at the caller: set it, zero the
-   rest (= {0} and then struct_size, or designated initialisers), and fill in what differs. NULL for a
-   params struct means all defaults, and so does zero for a member. Later versions append members
-   only; bytes that this version doesn't know must be zero.
+   Structs. The first member of every params struct is its size, sizeof at the caller: set it, zero
+   the rest (= {0} and then struct_size, or designated initialisers), and fill in what differs. NULL
+   for a params struct means all defaults, and so does zero for a member. Later versions append
+   members only; bytes that this version doesn't know must be zero.
 
-   Callbacks get an event that is valid during the call, and their user_data. They return 0 to go on;
-   anything else stops the work, and the function returns MIXTRAL_CANCELLED. A callback must not use the
-   context that calls it. */
+   Callbacks get an event that is valid during the call, and their user_data. They return 0 to go
+   on; anything else stops the work, and the function returns MIXTRAL_CANCELLED. A callback must not
+   use the context that calls it. */
 #ifndef MIXTRAL_H
 #define MIXTRAL_H
 
@@ -92,9 +94,12 @@ enum {
   MIXTRAL_UNSUPPORTED = 4,      /* well-formed, but this library can't honour it */
   MIXTRAL_CAPACITY = 5,         /* a context or buffer is too small for the request */
   MIXTRAL_OUT_OF_MEMORY = 6,
-  MIXTRAL_CANCELLED = 7,        /* a callback asked to stop */
-  MIXTRAL_INTERNAL = 8          /* a defect of the library, or an exception from a callback */
+  MIXTRAL_CANCELLED = 7, /* a callback asked to stop */
+  MIXTRAL_INTERNAL = 8   /* a defect of the library, or an exception from a callback */
 };
+
+/* Return type of every function that can fail. Ignoring it is a warning. */
+#define MIXTRAL_STATUS MIXTRAL_API MIXTRAL_NODISCARD mixtral_status
 
 /* What the latest failure in this thread was: the thing, what was expected and what was found.
    "" before the first. Never NULL; valid until this thread's next call that fails. */
@@ -130,24 +135,23 @@ enum {
   MIXTRAL_GEMM_EIGEN = 4
 };
 
-/* Arithmetic of the matrix products. AUTO: activations may be rounded to bf16 where weights are bf16
-   (sums in f32). F32: activations and sums in f32 for every type of weights. */
+/* Arithmetic of the matrix products. AUTO: activations may be rounded to bf16 where weights are
+   bf16 (sums in f32). F32: activations and sums in f32 for every type of weights. */
 enum { MIXTRAL_PRECISION_AUTO = 0, MIXTRAL_PRECISION_F32 = 1 };
 
 typedef struct mixtral_load_params {
   uint32_t struct_size;
-  int32_t isa;       /* MIXTRAL_ISA_*; 0 = what the environment's MIXTRAL_ISA says, else the best */
-  int32_t gemm;      /* MIXTRAL_GEMM_*; 0 = what the environment's MIXTRAL_GEMM says, else the best */
-  int32_t precision; /* MIXTRAL_PRECISION_* */
+  int32_t isa;  /* MIXTRAL_ISA_*; 0 = what the environment's MIXTRAL_ISA says, else the best */
+  int32_t gemm; /* MIXTRAL_GEMM_*; 0 = what the environment's MIXTRAL_GEMM says, else the best */
+  int32_t precision;                     /* MIXTRAL_PRECISION_* */
   mixtral_progress_callback on_progress; /* counts files; may be NULL */
   void* user_data;                       /* for on_progress */
 } mixtral_load_params;
 
 /* Opens a checkpoint: a Hugging Face directory. `path` is zero-terminated. Weights are mapped, not
    read. A checkpoint without a tokenizer loads, and works with tokens only. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_load(const char* path,
-                                                          const mixtral_load_params* params,
-                                                          mixtral_model** model);
+MIXTRAL_STATUS mixtral_load(const char* path, const mixtral_load_params* params,
+                            mixtral_model** model);
 
 MIXTRAL_API void mixtral_model_free(mixtral_model* model);
 
@@ -175,13 +179,11 @@ typedef struct mixtral_info {
 } mixtral_info;
 
 /* Describes a model. Set info->struct_size before; what this version doesn't know is zeroed. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_model_info(const mixtral_model* model,
-                                                                mixtral_info* info);
+MIXTRAL_STATUS mixtral_model_info(const mixtral_model* model, mixtral_info* info);
 
 /* The tokens that end a text. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_eos_tokens(const mixtral_model* model,
-                                                                mixtral_token* tokens,
-                                                                size_t capacity, size_t* n_tokens);
+MIXTRAL_STATUS mixtral_eos_tokens(const mixtral_model* model, mixtral_token* tokens,
+                                  size_t capacity, size_t* n_tokens);
 
 /* --- Text and tokens ------------------------------------------------------------------------ */
 
@@ -189,19 +191,14 @@ MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_eos_tokens(const mixtral_mo
 enum { MIXTRAL_NO_BOS = 1 };
 
 /* The tokens of `text`, BOS first unless `flags` has MIXTRAL_NO_BOS. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_tokenize(const mixtral_model* model,
-                                                              const char* text, size_t text_size,
-                                                              uint32_t flags,
-                                                              mixtral_token* tokens,
-                                                              size_t capacity, size_t* n_tokens);
+MIXTRAL_STATUS mixtral_tokenize(const mixtral_model* model, const char* text, size_t text_size,
+                                uint32_t flags, mixtral_token* tokens, size_t capacity,
+                                size_t* n_tokens);
 
-/* The text of `tokens`. Control tokens have none; the leading space that mixtral_tokenize puts before
-   a text is dropped. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_detokenize(const mixtral_model* model,
-                                                                const mixtral_token* tokens,
-                                                                size_t n_tokens, char* text,
-                                                                size_t capacity,
-                                                                size_t* text_size);
+/* The text of `tokens`. Control tokens have none; the leading space that mixtral_tokenize puts
+   before a text is dropped. */
+MIXTRAL_STATUS mixtral_detokenize(const mixtral_model* model, const mixtral_token* tokens,
+                                  size_t n_tokens, char* text, size_t capacity, size_t* text_size);
 
 enum { MIXTRAL_ROLE_SYSTEM = 0, MIXTRAL_ROLE_USER = 1, MIXTRAL_ROLE_ASSISTANT = 2 };
 
@@ -214,12 +211,9 @@ typedef struct mixtral_message {
 
 /* The tokens of a conversation in the model's instruct format, BOS first, for the model to go on
    from. The last message is the user's, or the assistant's: then the model continues its text. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_format_chat(const mixtral_model* model,
-                                                                 const mixtral_message* messages,
-                                                                 size_t n_messages,
-                                                                 mixtral_token* tokens,
-                                                                 size_t capacity,
-                                                                 size_t* n_tokens);
+MIXTRAL_STATUS mixtral_format_chat(const mixtral_model* model, const mixtral_message* messages,
+                                   size_t n_messages, mixtral_token* tokens, size_t capacity,
+                                   size_t* n_tokens);
 
 /* --- Contexts ------------------------------------------------------------------------------- */
 
@@ -237,38 +231,33 @@ typedef struct mixtral_context_params {
   uint64_t n_threads;  /* 0 = as many as this process may use */
 } mixtral_context_params;
 
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status
-mixtral_context_create(const mixtral_model* model, const mixtral_context_params* params,
-                       mixtral_context** context);
+MIXTRAL_STATUS mixtral_context_create(const mixtral_model* model,
+                                      const mixtral_context_params* params,
+                                      mixtral_context** context);
 
 MIXTRAL_API void mixtral_context_free(mixtral_context* context);
 
 /* An independent copy, with threads of its own. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_context_clone(const mixtral_context* context,
-                                                                   mixtral_context** clone);
+MIXTRAL_STATUS mixtral_context_clone(const mixtral_context* context, mixtral_context** clone);
 
 /* The tokens it holds. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_context_tokens(const mixtral_context* context,
-                                                                    mixtral_token* tokens,
-                                                                    size_t capacity,
-                                                                    size_t* n_tokens);
+MIXTRAL_STATUS mixtral_context_tokens(const mixtral_context* context, mixtral_token* tokens,
+                                      size_t capacity, size_t* n_tokens);
 
 /* Forgets every token from number `size` on. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_context_rewind(mixtral_context* context,
-                                                                    size_t size);
+MIXTRAL_STATUS mixtral_context_rewind(mixtral_context* context, size_t size);
 
 /* --- Logits --------------------------------------------------------------------------------- */
 
 /* Appends `tokens` and gives the logits [vocab] that follow the last of them; they are valid until
    the context is used again. On failure the context is as it was. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_eval(mixtral_context* context,
-                                                          const mixtral_token* tokens,
-                                                          size_t n_tokens, const float** logits);
+MIXTRAL_STATUS mixtral_eval(mixtral_context* context, const mixtral_token* tokens, size_t n_tokens,
+                            const float** logits);
 
 typedef struct mixtral_logits_event {
   uint32_t struct_size;
   uint32_t reserved;
-  uint64_t first;      /* the first row follows tokens[first], the next one tokens[first + 1], ... */
+  uint64_t first; /* the first row follows tokens[first], the next one tokens[first + 1], ... */
   uint64_t n_rows;
   uint64_t vocab;
   const float* logits; /* [n_rows, vocab] */
@@ -277,15 +266,14 @@ typedef struct mixtral_logits_event {
 typedef int32_t (*mixtral_logits_callback)(const mixtral_logits_event* event, void* user_data);
 
 /* The same for the logits after every one of `tokens`, chunk by chunk. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_eval_all(mixtral_context* context,
-                                                              const mixtral_token* tokens,
-                                                              size_t n_tokens,
-                                                              mixtral_logits_callback on_logits,
-                                                              void* user_data);
+MIXTRAL_STATUS mixtral_eval_all(mixtral_context* context, const mixtral_token* tokens,
+                                size_t n_tokens, mixtral_logits_callback on_logits,
+                                void* user_data);
 
 /* --- Generation ----------------------------------------------------------------------------- */
 
-/* Added to one token's logit before anything else; -INFINITY forbids it. This struct never grows. */
+/* Added to one token's logit before anything else; -INFINITY forbids the token. This struct never
+   grows. */
 typedef struct mixtral_logit_bias {
   mixtral_token token;
   float bias;
@@ -295,11 +283,11 @@ typedef struct mixtral_logit_bias {
    min-p. All zero is greedy. The same seed, params and logits give the same tokens everywhere. */
 typedef struct mixtral_sampling_params {
   uint32_t struct_size;
-  uint32_t reserved;
+  uint32_t reserved;                    /* 0 */
   const mixtral_logit_bias* logit_bias; /* [n_logit_bias] */
   uint64_t n_logit_bias;
-  double repetition_penalty; /* divides (or, below 0, multiplies) the logits of tokens in the prompt or
-                                the generated text; 0 = 1 = off */
+  double repetition_penalty; /* divides (or, below 0, multiplies) the logits of tokens in the prompt
+                                or the generated text; 0 = 1 = off */
   double frequency_penalty;  /* subtracted per occurrence in the generated text */
   double presence_penalty;   /* subtracted once from tokens in the generated text */
   double temperature;        /* 0 = greedy: the steps below don't matter */
@@ -310,8 +298,8 @@ typedef struct mixtral_sampling_params {
 } mixtral_sampling_params;
 
 /* What the model's generation_config.json asks for. Set sampling->struct_size before. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status
-mixtral_default_sampling(const mixtral_model* model, mixtral_sampling_params* sampling);
+MIXTRAL_STATUS mixtral_default_sampling(const mixtral_model* model,
+                                        mixtral_sampling_params* sampling);
 
 /* A piece of text. This struct never grows. */
 typedef struct mixtral_text {
@@ -319,8 +307,8 @@ typedef struct mixtral_text {
   size_t size;
 } mixtral_text;
 
-/* What to do when prompt and new tokens exceed n_ctx: fail with MIXTRAL_CAPACITY before any work, or
-   drop from the front what doesn't fit, but keep BOS. */
+/* What to do when prompt and new tokens exceed n_ctx: fail with MIXTRAL_CAPACITY before any work,
+   or drop from the front what doesn't fit, but keep BOS. */
 enum { MIXTRAL_OVERFLOW_ERROR = 0, MIXTRAL_OVERFLOW_TRUNCATE = 1 };
 
 typedef struct mixtral_generate_params {
@@ -328,11 +316,11 @@ typedef struct mixtral_generate_params {
   int32_t overflow;        /* MIXTRAL_OVERFLOW_* */
   uint64_t max_new_tokens; /* 0 = what generation_config.json says, else all that fits n_ctx */
   const mixtral_sampling_params* sampling; /* NULL = mixtral_default_sampling */
-  const mixtral_text* stop; /* [n_stop] the text ends before the first of these */
+  const mixtral_text* stop; /* [n_stop] the text ends before the first of these; not empty */
   uint64_t n_stop;
-  uint32_t logprobs;     /* 1 = report each token's log-probability */
-  uint32_t top_logprobs; /* report so many of the likeliest tokens too */
-  mixtral_progress_callback on_prompt; /* after each chunk of the prompt, counts tokens; may be NULL */
+  uint32_t logprobs;                   /* 1 = report each token's log-probability */
+  uint32_t top_logprobs;               /* report so many of the likeliest tokens too */
+  mixtral_progress_callback on_prompt; /* after each chunk of the prompt: its tokens; or NULL */
   void* on_prompt_data;                /* user_data of on_prompt */
 } mixtral_generate_params;
 
@@ -356,7 +344,7 @@ typedef struct mixtral_token_event {
   mixtral_token token;
   const char* text; /* what became certain with this token: whole UTF-8 characters, possibly none */
   uint64_t text_size;
-  double logprob; /* NaN unless asked for */
+  double logprob;                            /* NaN unless asked for */
   const mixtral_token_logprob* top_logprobs; /* [n_top_logprobs], likeliest first */
   uint64_t n_top_logprobs;
   int32_t finish; /* MIXTRAL_FINISH_*; set on the last token */
@@ -365,30 +353,25 @@ typedef struct mixtral_token_event {
 
 typedef int32_t (*mixtral_token_callback)(const mixtral_token_event* event, void* user_data);
 
-/* Appends `prompt` and generates what follows, a call of `on_token` for each token. An empty context
-   starts with BOS, so an empty prompt means BOS alone; in any other, `prompt` is encoded as a text of
-   its own, and an empty one goes on from what is held. Afterwards the context holds the prompt and the
-   generated tokens, also when a callback stopped it. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_generate(mixtral_context* context,
-                                                              const char* prompt,
-                                                              size_t prompt_size,
-                                                              const mixtral_generate_params* params,
-                                                              mixtral_token_callback on_token,
-                                                              void* user_data);
+/* Appends `prompt` and generates what follows, a call of `on_token` for each token. An empty
+   context starts with BOS, so an empty prompt means BOS alone; in any other, `prompt` is encoded as
+   a text of its own, and an empty one goes on from what is held. Afterwards the context holds the
+   prompt and the generated tokens, also when a callback stopped it. */
+MIXTRAL_STATUS mixtral_generate(mixtral_context* context, const char* prompt, size_t prompt_size,
+                                const mixtral_generate_params* params,
+                                mixtral_token_callback on_token, void* user_data);
 
 /* Appends `tokens`, at least one, as they are, and generates what follows. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_generate_tokens(
-    mixtral_context* context, const mixtral_token* tokens, size_t n_tokens,
-    const mixtral_generate_params* params, mixtral_token_callback on_token, void* user_data);
+MIXTRAL_STATUS mixtral_generate_tokens(mixtral_context* context, const mixtral_token* tokens,
+                                       size_t n_tokens, const mixtral_generate_params* params,
+                                       mixtral_token_callback on_token, void* user_data);
 
-/* Holds the conversation `messages`, from its beginning, instead of whatever was held, and generates the
-   reply. What both have in common isn't computed again: each turn of a chat costs its new messages. */
-MIXTRAL_API MIXTRAL_NODISCARD mixtral_status mixtral_chat(mixtral_context* context,
-                                                          const mixtral_message* messages,
-                                                          size_t n_messages,
-                                                          const mixtral_generate_params* params,
-                                                          mixtral_token_callback on_token,
-                                                          void* user_data);
+/* Holds the conversation `messages`, from its beginning, instead of whatever was held, and
+   generates the reply. What both have in common isn't computed again: each turn of a chat costs its
+   new messages. */
+MIXTRAL_STATUS mixtral_chat(mixtral_context* context, const mixtral_message* messages,
+                            size_t n_messages, const mixtral_generate_params* params,
+                            mixtral_token_callback on_token, void* user_data);
 
 #ifdef __cplusplus
 }

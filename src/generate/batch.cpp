@@ -49,8 +49,8 @@ struct Batch::State {
         max_sequences(options_.max_sequences),
         max_tokens(std::max(options.chunk_size, max_sequences)),
         executor(detail::make_executor(options)),
-        workspace(model.config(), max_tokens, max_sequences, options.n_ctx,
-                  executor->n_threads()) {}
+        workspace(model.config(), max_tokens, max_sequences, options.n_ctx, executor->n_threads()) {
+  }
 
   std::size_t add(detail::Prompt prompt, const GenerateOptions& generate_options) {
     detail::fit(prompt, model, generate_options, options.n_ctx);
@@ -66,10 +66,10 @@ struct Batch::State {
       detail::Sequence sequence(model.config(), n_prompt + next.prompt.max_new_tokens,
                                 *options.cache_dtype);
       sequence.append(next.prompt.ids);
-      running.push_back(std::make_unique<Running>(
-          Running{next.index, n_prompt, std::move(sequence),
-                  detail::Continuation(model, next.options, next.prompt),
-                  std::move(next.options.on_prompt)}));
+      running.push_back(
+          std::make_unique<Running>(Running{next.index, n_prompt, std::move(sequence),
+                                            detail::Continuation(model, next.options, next.prompt),
+                                            std::move(next.options.on_prompt)}));
       waiting.pop_front();
     }
   }
@@ -96,8 +96,7 @@ struct Batch::State {
     admit_waiting();
     if (running.empty()) return false;
     make_items();
-    const MatrixView<const float> logits =
-        model.network().forward(items, workspace, *executor);
+    const MatrixView<const float> logits = model.network().forward(items, workspace, *executor);
     std::size_t row = 0;
     for (std::size_t i = 0; i < items.size(); ++i) {
       Running& member = *running[i];
@@ -141,8 +140,7 @@ std::size_t Batch::add(std::span<const TokenId> prompt, const GenerateOptions& o
   return state_->add(detail::make_prompt(state_->model, {}, prompt), options);
 }
 
-std::size_t Batch::add_chat(std::span<const ChatMessage> messages,
-                            const GenerateOptions& options) {
+std::size_t Batch::add_chat(std::span<const ChatMessage> messages, const GenerateOptions& options) {
   return state_->add(detail::make_prompt(state_->model, messages), options);
 }
 

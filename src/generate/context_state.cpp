@@ -13,17 +13,16 @@ ContextOptions resolve(const Model& model, ContextOptions options) {
   constexpr std::size_t kDefaultContext = 4096;
   const std::size_t max_position = model.config().max_position;
   if (options.n_ctx > max_position) {
-    throw Error(ErrorCode::invalid_argument,
-                "n_ctx: expected at most the model's max_position " +
-                    std::to_string(max_position) + ", found " + std::to_string(options.n_ctx));
+    throw Error(ErrorCode::invalid_argument, "n_ctx: expected at most the model's max_position " +
+                                                 std::to_string(max_position) + ", found " +
+                                                 std::to_string(options.n_ctx));
   }
   if (options.chunk_size == 0) {
     throw Error(ErrorCode::invalid_argument, "chunk_size: expected at least 1, found 0");
   }
   if (options.n_ctx == 0) options.n_ctx = std::min(kDefaultContext, max_position);
   if (!options.cache_dtype) {
-    options.cache_dtype =
-        model.network().precision() == Precision::f32 ? DType::f32 : DType::f16;
+    options.cache_dtype = model.network().precision() == Precision::f32 ? DType::f32 : DType::f16;
   }
   return options;
 }

@@ -26,7 +26,8 @@ class ContextState {
   const Sequence& sequence() const noexcept { return sequence_; }
   const Workspace& workspace() const noexcept { return workspace_; }
 
-  /// For changing the sequence. Each change counts, so that a generation can tell its own from others'.
+  /// For changing the sequence. Each change counts, so that a generation can tell its own from
+  /// others'.
   Sequence& edit() noexcept {
     ++n_edits_;
     return sequence_;

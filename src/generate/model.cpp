@@ -90,8 +90,8 @@ Generation Model::chat(std::span<const ChatMessage> messages, const GenerateOpti
 }
 
 Model load(const std::filesystem::path& path, const LoadOptions& options) {
-  auto network = std::make_shared<const Mixtral>(open_checkpoint(path, options.on_progress),
-                                                 options.compute);
+  auto network =
+      std::make_shared<const Mixtral>(open_checkpoint(path, options.on_progress), options.compute);
   if (!has_tokenizer_file(path)) return Model(std::move(network), nullptr);
   auto tokenizer = open_tokenizer(path);
   require_same_vocabulary(*tokenizer, network->config(), detail::quote(path));

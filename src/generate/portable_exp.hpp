@@ -1,5 +1,6 @@
 // The exponential function from IEEE 754 additions and multiplications alone, so that it gives the
-// same bits everywhere. Include it only where the compiler may not contract them (-ffp-contract=off).
+// same bits everywhere. Include it only where the compiler may not contract them
+// (-ffp-contract=off).
 #pragma once
 
 #include <bit>

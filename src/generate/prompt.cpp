@@ -74,11 +74,10 @@ void fit(Prompt& prompt, const Model& model, const GenerateOptions& options, std
   if (n_new > 0 && n_new <= n_room) return;
 
   if (options.overflow == Overflow::error || n_new == 0 || n_new >= n_ctx) {
-    throw Error(ErrorCode::capacity, "context: expected prompt and new tokens within n_ctx = " +
-                                         std::to_string(n_ctx) + ", found " +
-                                         std::to_string(n_prompt) + " tokens of prompt and " +
-                                         std::to_string(std::max<std::size_t>(n_new, 1)) +
-                                         " to generate");
+    throw Error(ErrorCode::capacity,
+                "context: expected prompt and new tokens within n_ctx = " + std::to_string(n_ctx) +
+                    ", found " + std::to_string(n_prompt) + " tokens of prompt and " +
+                    std::to_string(std::max<std::size_t>(n_new, 1)) + " to generate");
   }
   drop_front(prompt.ids, n_ctx - n_new, model.config().bos_id);
 }

@@ -12,7 +12,7 @@ namespace mixtral::detail {
 
 struct Prompt {
   std::vector<TokenId> ids;  // the whole sequence: what is held already, then what is new
-  bool is_new_text;  // what follows is a text of its own: a leading space of its first token is not real
+  bool is_new_text;          // what follows is a text of its own, whose leading space isn't real
   std::size_t max_new_tokens = 0;  // set by `fit`
 };
 
@@ -28,8 +28,8 @@ Prompt make_prompt(const Model& model, std::span<const TokenId> held, std::span<
 /// A whole conversation.
 Prompt make_prompt(const Model& model, std::span<const ChatMessage> messages);
 
-/// Sets how many tokens may follow in a context of `n_ctx` tokens, and drops the front of the prompt
-/// where options.overflow asks for it. Throws Error(capacity) when they don't fit.
+/// Sets how many tokens may follow in a context of `n_ctx` tokens, and drops the front of the
+/// prompt where options.overflow asks for it. Throws Error(capacity) when they don't fit.
 void fit(Prompt& prompt, const Model& model, const GenerateOptions& options, std::size_t n_ctx);
 
 }  // namespace mixtral::detail

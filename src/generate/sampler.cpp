@@ -5,8 +5,8 @@
 #include <limits>
 #include <string>
 
-#include "mixtral/core/error.hpp"
 #include "generate/portable_exp.hpp"
+#include "mixtral/core/error.hpp"
 
 namespace mixtral {
 namespace {
@@ -151,8 +151,7 @@ void Sampler::keep_candidates() {
   }
   if (options_.top_k > 0) keep_top_k();
   for (Candidate& candidate : candidates_) {
-    candidate.weight =
-        detail::portable_exp((candidate.score - highest) / options_.temperature);
+    candidate.weight = detail::portable_exp((candidate.score - highest) / options_.temperature);
   }
   if (options_.top_p < 1) keep_top_p();
   if (options_.min_p > 0) keep_min_p();
@@ -174,7 +173,8 @@ void Sampler::keep_top_p() {
   std::size_t n_kept = 0;
   for (std::size_t n_sorted = 0; n_kept < candidates_.size() && sum < enough; ++n_kept) {
     if (n_kept == n_sorted) {
-      const std::size_t more = std::min(candidates_.size(), std::max<std::size_t>(64, 4 * n_sorted));
+      const std::size_t more =
+          std::min(candidates_.size(), std::max<std::size_t>(64, 4 * n_sorted));
       std::partial_sort(candidates_.begin() + n_sorted, candidates_.begin() + more,
                         candidates_.end(), kByScore);
       n_sorted = more;

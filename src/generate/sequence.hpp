@@ -12,8 +12,8 @@
 
 namespace mixtral::detail {
 
-/// Tokens and the key/value cache of as many of them as have been evaluated. The others are pending:
-/// the prompt before it is processed, later the token that was sampled last.
+/// Tokens and the key/value cache of as many of them as have been evaluated. The others are
+/// pending: the prompt before it is processed, later the token that was sampled last.
 class Sequence {
  public:
   Sequence(const Config& config, std::size_t n_ctx, DType cache_dtype)

@@ -7,8 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 nm -D --defined-only "$1" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort > "$folder/found"
 grep -o 'mixtral_[a-z_]*;' "$2/capi/exports.map" | tr -d ';' | sort > "$folder/listed"
-sed -n '/^#ifdef __cplusplus/,$p' "$2/capi/include/mixtral.h" | tr '\n' ' ' |
-  grep -o 'MIXTRAL_API [^(;]*(' | grep -o 'mixtral_[a-z_]* *($' | tr -d ' (' | sort > "$folder/declared"
+sed -n 's/^MIXTRAL_\(API\|STATUS\) .*\(mixtral_[a-z_]*\)(.*/\2/p' "$2/capi/include/mixtral.h" |
+  sort > "$folder/declared"
 test "$(wc -l < "$folder/found")" -gt 10
 diff "$folder/listed" "$folder/found"
 diff "$folder/declared" "$folder/found"

@@ -64,8 +64,8 @@ static size_t held(const mixtral_context* context) {
 
 static mixtral_context* new_context(const mixtral_model* model) {
   mixtral_context* context = NULL;
-  const mixtral_context_params params = {.struct_size = sizeof(params), .n_ctx = 128,
-                                         .n_threads = 2};
+  const mixtral_context_params params = {
+      .struct_size = sizeof(params), .n_ctx = 128, .n_threads = 2};
   CHECK_OK(mixtral_context_create(model, &params, &context));
   CHECK(context != NULL);
   return context;
@@ -111,9 +111,12 @@ static mixtral_model* test_load(const char* path) {
   mixtral_model* model = NULL;
   size_t n_calls = 0;
   WITH_TAIL(mixtral_load_params)
-  later = {.known = {.struct_size = sizeof(later), .isa = MIXTRAL_ISA_BASELINE,
-                     .gemm = MIXTRAL_GEMM_NATIVE, .precision = MIXTRAL_PRECISION_F32,
-                     .on_progress = count_progress, .user_data = &n_calls}};
+  later = {.known = {.struct_size = sizeof(later),
+                     .isa = MIXTRAL_ISA_BASELINE,
+                     .gemm = MIXTRAL_GEMM_NATIVE,
+                     .precision = MIXTRAL_PRECISION_F32,
+                     .on_progress = count_progress,
+                     .user_data = &n_calls}};
   CHECK_OK(mixtral_load(path, &later.known, &model));
   CHECK(model != NULL);
   CHECK(n_calls > 0);
@@ -156,8 +159,8 @@ static void test_text(const mixtral_model* model) {
   CHECK(n_tokens > 1 && n_tokens < kMaxTokens);
   CHECK_OK(mixtral_tokenize(model, kPrompt, kPromptSize, 0, tokens, n_tokens, &n_again));
   CHECK(n_again == n_tokens && tokens[0] == 1);
-  CHECK_OK(mixtral_tokenize(model, kPrompt, kPromptSize, MIXTRAL_NO_BOS, again, kMaxTokens,
-                            &n_again));
+  CHECK_OK(
+      mixtral_tokenize(model, kPrompt, kPromptSize, MIXTRAL_NO_BOS, again, kMaxTokens, &n_again));
   CHECK(n_again == n_tokens - 1);
   CHECK(memcmp(again, tokens + 1, n_again * sizeof(*again)) == 0);
 
@@ -203,8 +206,7 @@ static void test_text(const mixtral_model* model) {
 }
 
 static void test_format_chat(const mixtral_model* model) {
-  mixtral_message messages[] = {{MIXTRAL_ROLE_SYSTEM, "Be kind.", 8},
-                                {MIXTRAL_ROLE_USER, "Hi", 2}};
+  mixtral_message messages[] = {{MIXTRAL_ROLE_SYSTEM, "Be kind.", 8}, {MIXTRAL_ROLE_USER, "Hi", 2}};
   static const char kFormatted[] = "[INST] Be kind.\n\nHi [/INST]";
   mixtral_token tokens[kMaxTokens], expected[kMaxTokens];
   size_t n_tokens = 0, n_expected = 0;
@@ -342,8 +344,8 @@ static recorder generate(mixtral_context* context, const mixtral_generate_params
 static void test_generate(const mixtral_model* model) {
   mixtral_context* context = new_context(model);
   const mixtral_sampling_params greedy = {.struct_size = sizeof(greedy)};
-  mixtral_generate_params params = {.struct_size = sizeof(params), .max_new_tokens = 12,
-                                    .sampling = &greedy};
+  mixtral_generate_params params = {
+      .struct_size = sizeof(params), .max_new_tokens = 12, .sampling = &greedy};
   const recorder whole = generate(context, &params);
   CHECK(whole.n_events == 12 && whole.finish == MIXTRAL_FINISH_LENGTH);
   CHECK(whole.text_size > 0 && whole.n_top == 0 && whole.logprob != whole.logprob);
@@ -459,6 +461,9 @@ static void test_generate_errors(const mixtral_model* model) {
   sampling.n_logit_bias = 1;
   CHECK_GENERATE(MIXTRAL_INVALID_ARGUMENT, "logit_bias");
   sampling.n_logit_bias = 0;
+  sampling.reserved = 1;
+  CHECK_GENERATE(MIXTRAL_INVALID_ARGUMENT, "reserved");
+  sampling.reserved = 0;
   sampling.temperature = -1;
   CHECK_GENERATE(MIXTRAL_INVALID_ARGUMENT, "temperature");
   sampling.temperature = 0;
@@ -514,8 +519,7 @@ static void test_default_sampling(const mixtral_model* model) {
   CHECK_OK(mixtral_default_sampling(model, &sampling));
   CHECK(sampling.repetition_penalty == 1 && sampling.min_p == 0 && sampling.temperature >= 0);
   sampling.struct_size = 0;
-  CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "struct_size",
-               mixtral_default_sampling(model, &sampling));
+  CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "struct_size", mixtral_default_sampling(model, &sampling));
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "sampling", mixtral_default_sampling(model, NULL));
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "model", mixtral_default_sampling(NULL, &sampling));
 }

@@ -54,17 +54,21 @@ int32_t append_text(const mixtral_token_event* event, void* text) {
 void test_exceptions(const mixtral_model* model) {
   mixtral_context* context = new_context(model);
   CHECK_STATUS(MIXTRAL_INTERNAL, "from a callback",
-               generate(context, [](const mixtral_token_event*, void*) -> int32_t {
-                 throw std::runtime_error("from a callback");
-               }, nullptr));
-  CHECK_STATUS(MIXTRAL_OUT_OF_MEMORY, "memory",
-               generate(context, [](const mixtral_token_event*, void*) -> int32_t {
-                 throw std::bad_alloc();
-               }, nullptr));
-  CHECK_STATUS(MIXTRAL_INTERNAL, "exception",
-               generate(context, [](const mixtral_token_event*, void*) -> int32_t {
-                 throw 7;
-               }, nullptr));
+               generate(
+                   context,
+                   [](const mixtral_token_event*, void*) -> int32_t {
+                     throw std::runtime_error("from a callback");
+                   },
+                   nullptr));
+  CHECK_STATUS(
+      MIXTRAL_OUT_OF_MEMORY, "memory",
+      generate(
+          context, [](const mixtral_token_event*, void*) -> int32_t { throw std::bad_alloc(); },
+          nullptr));
+  CHECK_STATUS(
+      MIXTRAL_INTERNAL, "exception",
+      generate(
+          context, [](const mixtral_token_event*, void*) -> int32_t { throw 7; }, nullptr));
   std::string text;
   CHECK_OK(generate(context, append_text, &text));
   CHECK(!text.empty());

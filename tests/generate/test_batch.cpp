@@ -40,9 +40,8 @@ struct Request {
 std::vector<Request> varied_requests() {
   std::vector<Request> requests;
   for (unsigned i = 0; i < 9; ++i) {
-    GenerateOptions options{.max_new_tokens = 1 + 3 * ((i * 5) % 7),
-                            .sampling = lively(i),
-                            .logprobs = true};
+    GenerateOptions options{
+        .max_new_tokens = 1 + 3 * ((i * 5) % 7), .sampling = lively(i), .logprobs = true};
     if (i % 3 == 0) options.sampling = SamplingOptions{.repetition_penalty = 1.3};
     if (i % 4 == 1) options.stop = {"a", "é"};
     requests.push_back({random_ids(1 + (i * 7) % 23, i), options});
@@ -196,8 +195,7 @@ TEST_CASE("a batch rejects what a context rejects, and goes on") {
           ErrorCode::capacity);
   REQUIRE(error_of([&] { batch.add(std::vector<TokenId>{}); }).code() ==
           ErrorCode::invalid_argument);
-  REQUIRE(error_of([&] { batch.add("a", {.stop = {""}}); }).code() ==
-          ErrorCode::invalid_argument);
+  REQUIRE(error_of([&] { batch.add("a", {.stop = {""}}); }).code() == ErrorCode::invalid_argument);
   const std::vector<ChatMessage> messages = {{Role::user, "a"}};
   REQUIRE(error_of([&] { batch.add_chat(messages); }).code() == ErrorCode::capacity);
   REQUIRE(batch.add("a", {.max_new_tokens = 2}) == 0);

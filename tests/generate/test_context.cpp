@@ -65,9 +65,8 @@ TEST_CASE("all logits after a generation leave out the token it sampled last") {
   Context context(model);
   context.generate("the", {.max_new_tokens = 3}).run();
   std::size_t n_rows = 0;
-  context.eval(random_ids(2), [&](std::size_t, MatrixView<const float> logits) {
-    n_rows += logits.rows;
-  });
+  context.eval(random_ids(2),
+               [&](std::size_t, MatrixView<const float> logits) { n_rows += logits.rows; });
   REQUIRE(n_rows == 2);
   const Ids all = held(context);
   const TokenId next = 5;
@@ -178,8 +177,9 @@ TEST_CASE("contexts of one model run in different threads") {
   const Model model = tiny_model();
   std::vector<Completion> expected(3), found(3);
   const auto complete = [&](unsigned seed) {
-    return model.generate(random_ids(9, seed), {.max_new_tokens = 12, .sampling = lively()},
-                          {.n_threads = 2})
+    return model
+        .generate(random_ids(9, seed), {.max_new_tokens = 12, .sampling = lively()},
+                  {.n_threads = 2})
         .run();
   };
   for (unsigned i = 0; i < 3; ++i) expected[i] = complete(i);

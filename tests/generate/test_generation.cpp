@@ -144,7 +144,8 @@ TEST_CASE("a stop string cuts the text wherever tokens split it") {
   }
   starts.insert(text.size());
   for (auto begin = starts.begin(); begin != starts.end(); ++begin) {
-    const auto end = std::next(begin, std::min<std::size_t>(3, std::distance(begin, starts.end()) - 1));
+    const auto end =
+        std::next(begin, std::min<std::size_t>(3, std::distance(begin, starts.end()) - 1));
     if (begin == end) continue;
     GenerateOptions options = plain;
     options.stop = {text.substr(*begin, *end - *begin)};
@@ -173,8 +174,8 @@ TEST_CASE("log-probabilities are those of the raw logits") {
   sampling.repetition_penalty = 1.5;
   sampling.top_k = 20;
   sampling.logit_bias = {{7, 3.0f}};
-  Generation generation = model.generate(
-      prompt, {.max_new_tokens = 15, .sampling = sampling, .top_logprobs = 4});
+  Generation generation =
+      model.generate(prompt, {.max_new_tokens = 15, .sampling = sampling, .top_logprobs = 4});
   Context oracle(model);
   std::span<const float> logits = oracle.eval(prompt);
   while (const auto event = generation.next()) {
@@ -215,8 +216,9 @@ TEST_CASE("cancelling at any token leaves the context usable") {
     Context context(model);
     std::size_t n_seen = 0;
     const Completion completion =
-        context.generate(prompt, {.max_new_tokens = 10})
-            .run([&](const TokenEvent&) { return ++n_seen < n_taken; });
+        context.generate(prompt, {.max_new_tokens = 10}).run([&](const TokenEvent&) {
+          return ++n_seen < n_taken;
+        });
     REQUIRE(completion.finish == FinishReason::cancelled);
     REQUIRE(completion.ids == Ids(expected.begin(), expected.begin() + n_taken));
     REQUIRE(held(context) == joined(prompt, completion.ids));
@@ -231,9 +233,8 @@ TEST_CASE("cancelling at any token leaves the context usable") {
 
 TEST_CASE("asking to stop at the last token doesn't make a finished text a cancelled one") {
   const Model model = tiny_model();
-  const Completion completion = model.generate("a", {.max_new_tokens = 1}).run([](const auto&) {
-    return false;
-  });
+  const Completion completion =
+      model.generate("a", {.max_new_tokens = 1}).run([](const auto&) { return false; });
   REQUIRE(completion.finish == FinishReason::length);
 }
 
@@ -316,7 +317,8 @@ TEST_CASE("the end of the context is known before any work") {
 
   SamplingOptions no_eos;
   no_eos.logit_bias = {{2, -1000.0f}};
-  REQUIRE(context.generate(prompt, {.max_new_tokens = 6, .sampling = no_eos}).run().ids.size() == 6);
+  REQUIRE(context.generate(prompt, {.max_new_tokens = 6, .sampling = no_eos}).run().ids.size() ==
+          6);
   context.rewind(0);
   REQUIRE(context.generate(prompt, {.sampling = no_eos}).run().ids.size() == 6);
   REQUIRE(error_of([&] { context.generate(""); }).code() == ErrorCode::capacity);

@@ -126,7 +126,8 @@ TEST_CASE("top-p over a large flat vocabulary keeps the right number of tokens")
   REQUIRE(sampler.distribution(std::vector<float>(32000)).size() == 16000);
 }
 
-TEST_CASE("frequency counts occurrences in the generated text, presence only whether there are any") {
+TEST_CASE(
+    "frequency counts occurrences in the generated text, presence only whether there are any") {
   const std::vector<float> logits = {1.0f, 0.5f, -kInfinity};
   Sampler frequency({.frequency_penalty = 0.2}, 3);
   const std::vector<TokenId> prompt = {0, 0, 0, 0, 0};

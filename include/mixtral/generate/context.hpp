@@ -50,19 +50,20 @@ class Context {
   void eval(std::span<const TokenId> ids, const LogitsCallback& on_logits);
 
   /// Appends `prompt` and generates what follows. An empty context starts with BOS, so "" means BOS
-  /// alone; in any other, `prompt` is encoded as a text of its own, and "" goes on from what is held.
-  /// Throws Error(capacity) when prompt and new tokens exceed n_ctx (unless options.overflow says
-  /// otherwise), Error(invalid_argument) for bad options, Error(unsupported) without a tokenizer;
-  /// then nothing has changed. The prompt is held from this call on and computed by the first `next`.
+  /// alone; in any other, `prompt` is encoded as a text of its own, and "" goes on from what is
+  /// held. Throws Error(capacity) when prompt and new tokens exceed n_ctx (unless options.overflow
+  /// says otherwise), Error(invalid_argument) for bad options, Error(unsupported) without a
+  /// tokenizer; then nothing has changed. The prompt is held from this call on and computed by the
+  /// first `next`.
   Generation generate(std::string_view prompt, const GenerateOptions& options = {});
 
   /// Appends `prompt`, as it is, and generates what follows. Throws Error(invalid_argument) for no
   /// ids or one out of range.
   Generation generate(std::span<const TokenId> prompt, const GenerateOptions& options = {});
 
-  /// Holds the conversation `messages`, from its beginning, instead of whatever it held, and generates
-  /// the reply. The longest beginning that both have in common isn't computed again, so each turn of a
-  /// chat costs its new messages only. Throws what format_chat throws.
+  /// Holds the conversation `messages`, from its beginning, instead of whatever it held, and
+  /// generates the reply. The longest beginning that both have in common isn't computed again, so
+  /// each turn of a chat costs its new messages only. Throws what format_chat throws.
   Generation chat(std::span<const ChatMessage> messages, const GenerateOptions& options = {});
 
   /// Forgets every token from `size` on. Throws Error(invalid_argument) if size > size().

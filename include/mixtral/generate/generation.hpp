@@ -60,9 +60,9 @@ namespace detail {
 class GenerationState;
 }
 
-/// A text in the making: each call of `next` runs the network once. Dropping it at any token is fine
-/// and leaves its context usable, holding the prompt and the tokens generated so far.
-/// One thread at a time, the same one as its context.
+/// A text in the making: each call of `next` runs the network once. Dropping it at any token is
+/// fine and leaves its context usable, holding the prompt and the tokens generated so far. One
+/// thread at a time, the same one as its context.
 class Generation {
  public:
   explicit Generation(std::unique_ptr<detail::GenerationState> state) noexcept;

@@ -21,7 +21,8 @@ struct LoadOptions {
   LoadCallback on_progress = {};
 };
 
-/// A handle of an immutable bundle: copies share it and are cheap; any number of threads may use it.
+/// A handle of an immutable bundle: copies share it and are cheap; any number of threads may use
+/// it.
 class Model {
  public:
   /// `tokenizer` may be null: such a model reads and writes ids only.

@@ -95,12 +95,12 @@ class Sampler {
   void remember(TokenId id);
 
   SamplingOptions options_;
-  std::vector<double> scores_;                // [vocab]
-  std::vector<Candidate> candidates_;         // capacity vocab
+  std::vector<double> scores_;         // [vocab]
+  std::vector<Candidate> candidates_;  // capacity vocab
   std::vector<TokenProbability> distribution_;
-  std::vector<std::uint32_t> n_generated_;    // [vocab] occurrences in the generated text
-  std::vector<bool> seen_;                    // [vocab] in the prompt or the generated text
-  std::vector<TokenId> seen_ids_;             // those with seen_, each once
+  std::vector<std::uint32_t> n_generated_;  // [vocab] occurrences in the generated text
+  std::vector<bool> seen_;                  // [vocab] in the prompt or the generated text
+  std::vector<TokenId> seen_ids_;           // those with seen_, each once
   std::uint64_t n_drawn_ = 0;
 };
 

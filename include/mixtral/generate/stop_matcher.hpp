@@ -13,7 +13,8 @@ namespace mixtral {
 /// Passes text through up to the first stop string, which is itself swallowed. What may yet turn
 /// out to begin a stop string is held back. The result doesn't depend on how the text is cut into
 /// pieces: the stop string that is complete first wins; of several complete at the same byte, the
-/// longest. Time is linear in the text, per stop string (Knuth, Morris, Pratt). One thread at a time.
+/// longest. Time is linear in the text, per stop string (Knuth, Morris, Pratt). One thread at a
+/// time.
 class StopMatcher {
  public:
   /// Throws Error(invalid_argument) when one is empty or not valid UTF-8.
