@@ -87,7 +87,7 @@ TEST_CASE("gemm is exact on whole numbers around the tiles of rows and tokens") 
 
 TEST_CASE("gemm is exact on whole numbers around the blocks of depth") {
   for_each_gemm([](KernelTable::Gemm kernel, GemmTypes types) {
-    for (const std::size_t depth : {1023, 1025, 2047, 2048, 2049, 2079, 4095, 4096, 4097, 6145}) {
+    for (const std::size_t depth : {1023, 1024, 1025, 2047, 2048, 2049, 2079, 4095, 4096, 4097, 6145}) {
       check_exact(kernel, types, depth, {1, 4, 5}, {1, 2, 7}, {depth % 4, 0});
     }
   });
