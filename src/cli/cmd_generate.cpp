@@ -42,7 +42,6 @@ double seconds(Clock::duration duration) { return std::chrono::duration<double>(
 
 /// What became of one prompt.
 struct Result {
-  std::string prompt;
   std::size_t n_prompt = 0;
   std::string text;
   std::vector<TokenId> ids;
@@ -69,13 +68,17 @@ std::vector<std::string> read_prompts(const GenerateCommand& command) {
   return prompts;
 }
 
-std::vector<TokenId> encode(const GenerateCommand& command, const Model& model,
-                            const std::string& prompt) {
-  if (!command.chat) return model.tokenize(prompt);
+std::vector<ChatMessage> messages_of(const GenerateCommand& command, const std::string& prompt) {
   std::vector<ChatMessage> messages;
   if (!command.system.empty()) messages.push_back({Role::system, command.system});
   messages.push_back({Role::user, prompt});
-  return format_chat(model.tokenizer(), model.chat_version(), messages);
+  return messages;
+}
+
+std::size_t count_tokens(const GenerateCommand& command, const Model& model,
+                         const std::string& prompt) {
+  if (!command.chat) return model.tokenize(prompt).size();
+  return format_chat(model.tokenizer(), model.chat_version(), messages_of(command, prompt)).size();
 }
 
 /// The tokens to generate after a prompt of `n_prompt` in a context of at most `n_ctx`. What wasn't
@@ -155,23 +158,27 @@ class GenerateRun {
   }
 
  private:
+  /// A batch that holds all prompts, in contexts no larger than they need.
   Batch make_batch() {
     ContextOptions context = command_.model.context();
     const std::size_t limit = context.n_ctx > 0 ? context.n_ctx : model_.config().max_position;
-    std::vector<std::vector<TokenId>> ids;
     std::size_t longest = 0;
     for (const std::string& prompt : prompts_) {
-      ids.push_back(encode(command_, model_, prompt));
-      const std::size_t n_prompt = ids.back().size();
-      longest = std::max(longest, n_prompt + n_new_tokens(command_, model_, n_prompt, limit));
-      results_.emplace_back().prompt = prompt;
-      results_.back().n_prompt = n_prompt;
+      Result& result = results_.emplace_back();
+      result.n_prompt = count_tokens(command_, model_, prompt);
+      longest = std::max(longest, result.n_prompt +
+                                      n_new_tokens(command_, model_, result.n_prompt, limit));
     }
-    if (context.n_ctx == 0) context.n_ctx = std::min(longest, limit);
+    context.n_ctx = std::min(longest, limit);
     Batch batch(model_, {.context = context,
-                         .max_sequences = std::min(ids.size(), kMaxSideBySide)});
-    for (const std::vector<TokenId>& prompt : ids) {
-      batch.add(prompt, options_for(prompt.size(), context.n_ctx));
+                         .max_sequences = std::min(prompts_.size(), kMaxSideBySide)});
+    for (std::size_t i = 0; i < prompts_.size(); ++i) {
+      const GenerateOptions options = options_for(results_[i].n_prompt, context.n_ctx);
+      if (command_.chat) {
+        batch.add_chat(messages_of(command_, prompts_[i]), options);
+      } else {
+        batch.add(prompts_[i], options);
+      }
     }
     return batch;
   }
@@ -203,8 +210,9 @@ class GenerateRun {
     if (streams_) print(event.text);
   }
 
-  Json describe(const Result& result) const {
-    Json json = {{"prompt", result.prompt},
+  Json describe(std::size_t index) const {
+    const Result& result = results_[index];
+    Json json = {{"prompt", prompts_[index]},
                  {"text", result.text},
                  {"ids", result.ids},
                  {"finish_reason", name_of(result.finish)},
@@ -215,9 +223,9 @@ class GenerateRun {
   }
 
   void print_objects() const {
-    if (results_.size() == 1) return print_json(describe(results_.front()));
+    if (results_.size() == 1) return print_json(describe(0));
     Json all = Json::array();
-    for (const Result& result : results_) all.push_back(describe(result));
+    for (std::size_t i = 0; i < results_.size(); ++i) all.push_back(describe(i));
     print_json(all);
   }
 
