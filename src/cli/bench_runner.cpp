@@ -1,0 +1,158 @@
+#include "bench_runner.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+namespace mixtral::cli {
+namespace {
+
+std::size_t max_batch(const std::vector<BenchTest>& tests) {
+  std::size_t batch = 1;
+  for (const BenchTest& test : tests) batch = std::max(batch, test.batch);
+  return batch;
+}
+
+std::size_t max_positions(const std::vector<BenchTest>& tests) {
+  std::size_t n = 1;
+  for (const BenchTest& test : tests) n = std::max(n, test.depth + test.n_tokens);
+  return n;
+}
+
+std::vector<TokenId> random_tokens(std::size_t n, std::size_t vocab, std::mt19937_64& random) {
+  std::uniform_int_distribution<TokenId> any(0, static_cast<TokenId>(vocab - 1));
+  std::vector<TokenId> tokens(n);
+  std::generate(tokens.begin(), tokens.end(), [&] { return any(random); });
+  return tokens;
+}
+
+/// Counts the experts that a forward pass reads: in each layer those that any token chose.
+class ExpertCounter final : public ForwardObserver {
+ public:
+  explicit ExpertCounter(std::size_t n_experts) : used_(n_experts) {}
+
+  void on_hidden(std::size_t, MatrixView<const float>) override {}
+  void on_router(std::size_t, MatrixView<const std::uint32_t> experts,
+                 MatrixView<const float>) override {
+    used_.assign(used_.size(), false);
+    for (std::size_t row = 0; row < experts.rows; ++row) {
+      for (const std::uint32_t expert : experts.row(row)) used_[expert] = true;
+    }
+    n_read_ += static_cast<std::size_t>(std::count(used_.begin(), used_.end(), true));
+  }
+
+  std::size_t n_read() const noexcept { return n_read_; }
+
+ private:
+  std::vector<bool> used_;  // [n_experts] of the current layer
+  std::size_t n_read_ = 0;
+};
+
+}  // namespace
+
+std::string BenchTest::name() const {
+  std::string text = (kind == Kind::prompt ? "pp" : "tg") + std::to_string(n_tokens);
+  if (depth > 0) text += "@d" + std::to_string(depth);
+  if (batch > 1) text += "@b" + std::to_string(batch);
+  return text;
+}
+
+BenchRunner::BenchRunner(const Mixtral& network, Executor& executor,
+                         const std::vector<BenchTest>& tests, DType cache_dtype,
+                         std::uint64_t seed)
+    : network_(network),
+      executor_(executor),
+      census_(count_weights(network.checkpoint())),
+      workspace_(network.config(), std::max(kBenchChunk, max_batch(tests)), max_batch(tests),
+                 max_positions(tests), executor.n_threads()) {
+  const std::size_t n_ctx = max_positions(tests);
+  std::mt19937_64 random(seed);
+  for (std::size_t i = 0; i < max_batch(tests); ++i) {
+    caches_.emplace_back(network.config(), n_ctx, cache_dtype);
+    tokens_.push_back(random_tokens(n_ctx, network.config().vocab, random));
+  }
+}
+
+BenchSample BenchRunner::run(const BenchTest& test) {
+  set_depth(test);
+  BenchSample sample;
+  const auto start = std::chrono::steady_clock::now();
+  if (test.kind == BenchTest::Kind::prompt) {
+    prefill(test.batch, test.n_tokens, sample);
+  } else {
+    decode(test, sample);
+  }
+  sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return sample;
+}
+
+void BenchRunner::set_depth(const BenchTest& test) {
+  std::size_t held = test.depth;  // by all of the test's sequences
+  for (std::size_t i = 0; i < test.batch; ++i) held = std::min(held, caches_[i].size());
+  for (std::size_t i = 0; i < test.batch; ++i) caches_[i].truncate(held);
+  BenchSample untimed;
+  prefill(test.batch, test.depth - held, untimed);
+}
+
+void BenchRunner::prefill(std::size_t n_sequences, std::size_t n_tokens, BenchSample& sample) {
+  std::size_t room = kBenchChunk;
+  for (std::size_t sequence = 0; sequence < n_sequences; ++sequence) {
+    for (std::size_t left = n_tokens; left > 0;) {
+      const std::size_t n = std::min(room, left);
+      left -= n;
+      room -= n;
+      add(sequence, n, left == 0 ? LogitsFor::last : LogitsFor::none);
+      if (room > 0) continue;
+      forward(sample);
+      room = kBenchChunk;
+    }
+  }
+  if (!items_.empty()) forward(sample);
+}
+
+void BenchRunner::decode(const BenchTest& test, BenchSample& sample) {
+  for (std::size_t step = 0; step < test.n_tokens; ++step) {
+    for (std::size_t sequence = 0; sequence < test.batch; ++sequence) {
+      add(sequence, 1, LogitsFor::last);
+    }
+    forward(sample);
+  }
+}
+
+void BenchRunner::add(std::size_t sequence, std::size_t n_tokens, LogitsFor logits) {
+  KvCache& cache = caches_[sequence];
+  items_.push_back({&cache, std::span(tokens_[sequence]).subspan(cache.size(), n_tokens), logits});
+}
+
+void BenchRunner::forward(BenchSample& sample) {
+  ExpertCounter experts(network_.config().n_experts);
+  network_.forward(items_, workspace_, executor_, &experts);
+  count(experts.n_read(), sample);
+  items_.clear();
+}
+
+void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
+  const Config& c = network_.config();
+  const std::size_t window = c.sliding_window.value_or(c.max_position);
+  const WeightTotals& table = c.tie_embeddings ? census_.lm_head : census_.embedding;
+  std::size_t n_tokens = 0, n_logits = 0, cache_bytes = 0, attended = 0;
+  for (const BatchItem& item : items_) {
+    const std::size_t end = item.cache->size();
+    n_tokens += item.tokens.size();
+    n_logits += item.logits == LogitsFor::last;
+    cache_bytes += 2 * c.n_layers * c.kv_dim() * size_of(item.cache->dtype()) *
+                   std::min(end, window + item.tokens.size() - 1);
+    for (std::size_t p = end - item.tokens.size(); p < end; ++p) attended += std::min(p + 1, window);
+  }
+  const std::size_t body = census_.dense.parameters - census_.lm_head.parameters +
+                           census_.experts.parameters / census_.n_experts * census_.n_active;
+  sample.bytes += static_cast<double>(
+      census_.dense.bytes - (n_logits == 0 ? census_.lm_head.bytes : 0) +
+      n_experts_read * census_.bytes_per_expert() + n_tokens * (table.bytes / c.vocab) +
+      cache_bytes);
+  sample.operations += 2.0 * static_cast<double>(body) * static_cast<double>(n_tokens) +
+                       2.0 * static_cast<double>(census_.lm_head.parameters * n_logits) +
+                       4.0 * static_cast<double>(c.n_layers * c.q_dim() * attended);
+}
+
+}  // namespace mixtral::cli

@@ -1,0 +1,61 @@
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "roofs.hpp"
+
+namespace mixtral::cli {
+namespace {
+
+constexpr std::size_t kWords = std::size_t{512} * 1024 * 1024 / sizeof(std::uint64_t);
+constexpr std::size_t kTaskWords = std::size_t{4} * 1024 * 1024 / sizeof(std::uint64_t);
+constexpr std::size_t kAhead = 2048 / sizeof(std::uint64_t);  // the distance that measured best
+constexpr std::size_t kHugePage = std::size_t{2} * 1024 * 1024;
+
+/// Sum of `n` words, a multiple of 8; kAhead more may be prefetched.
+std::uint64_t sum_of(const std::uint64_t* words, std::size_t n) noexcept {
+  constexpr std::size_t kLine = 8;  // words of a cache line
+  std::uint64_t sums[kLine] = {};
+  for (std::size_t i = 0; i < n; i += kLine) {
+    __builtin_prefetch(words + i + kAhead);
+    for (std::size_t j = 0; j < kLine; ++j) sums[j] += words[i + j];
+  }
+  std::uint64_t sum = 0;
+  for (const std::uint64_t part : sums) sum += part;
+  return sum;
+}
+
+}  // namespace
+
+ReadRoof::ReadRoof() : buffer_(kWords + kAhead) {
+  // Only whole huge pages inside the buffer can be advised.
+  const auto first = reinterpret_cast<std::uintptr_t>(buffer_.data());
+  const std::uintptr_t aligned = (first + kHugePage - 1) / kHugePage * kHugePage;
+  ::madvise(reinterpret_cast<void*>(aligned), buffer_.bytes() - (aligned - first), MADV_HUGEPAGE);
+  std::fill_n(buffer_.data(), buffer_.size(), 1);
+}
+
+void ReadRoof::read_once(Executor& executor) {
+  std::atomic<std::uint64_t> sum = 0;
+  executor.run(kWords / kTaskWords, [&](std::size_t task, std::size_t) {
+    sum += sum_of(buffer_.data() + task * kTaskWords, kTaskWords);
+  });
+  checksum_ += sum;
+}
+
+double ReadRoof::measure(Executor& executor) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  std::size_t n_passes = 0;
+  std::chrono::duration<double> elapsed = {};
+  while (elapsed < std::chrono::milliseconds(100)) {
+    read_once(executor);
+    ++n_passes;
+    elapsed = Clock::now() - start;
+  }
+  return static_cast<double>(n_passes * kWords * sizeof(std::uint64_t)) / elapsed.count();
+}
+
+}  // namespace mixtral::cli
