@@ -8,17 +8,16 @@ import torch
 import corpus
 import tokenizer as tokenizer_module
 
-TRAIN_SEED = 100
+TRAIN_SEEDS = {1: 100, 2: 101}  # of the two parts of the training
 HELD_OUT_SEED = 200
 
 
-def write(path, tokenizer, seed, n_tokens):
+def make(tokenizer, seed, part, n_tokens):
     ids = []
-    for document in corpus.documents(seed):
+    for document in corpus.documents(seed, part):
         ids += tokenizer_module.encode(tokenizer, document)
         if len(ids) >= n_tokens:
-            break
-    np.array(ids[:n_tokens], dtype=np.uint16).tofile(path)
+            return np.array(ids[:n_tokens], dtype=np.uint16)
 
 
 class Windows:
@@ -39,9 +38,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokenizer")
     parser.add_argument("folder")
-    parser.add_argument("--train-tokens", type=int, default=20_000_000)
+    parser.add_argument("--part-1-tokens", type=int, default=12_000_000)
+    parser.add_argument("--part-2-tokens", type=int, default=12_000_000)
     parser.add_argument("--held-out-tokens", type=int, default=200_000)
     args = parser.parse_args()
     processor = tokenizer_module.load(args.tokenizer)
-    write(args.folder + "/train.u16", processor, TRAIN_SEED, args.train_tokens)
-    write(args.folder + "/held-out.u16", processor, HELD_OUT_SEED, args.held_out_tokens)
+    make(processor, HELD_OUT_SEED, 2, args.held_out_tokens).tofile(args.folder + "/held-out.u16")
+    n_tokens = {1: args.part_1_tokens, 2: args.part_2_tokens}
+    np.concatenate([make(processor, seed, part, n_tokens[part]) for part, seed in TRAIN_SEEDS.items()]).tofile(args.folder + "/train.u16")

@@ -24,6 +24,7 @@ from model import Config, Mixtral
 N_DOCUMENTS = 800
 N_PROBLEMS = 400
 PROBLEM_SEED = 300
+N_SAMPLE = 160  # tokens of a sample at most
 PROMPTS = [
     (False, "Once upon a time"), (False, "Lily and Tom went to the beach"), (False, "The fox was very proud."), (False, "12 + 7 ="),
     (False, "What is your favourite condiment?"), (False, "Do you have mayonnaise recipes?"), (False, "Question: Why does it rain?\nAnswer:"),
@@ -72,7 +73,7 @@ def prompt_ids(tokenizer, is_chat, text):
 
 @torch.no_grad()
 def greedy(model, tokenizer, prompts, n_new):
-    """Greedy continuations of lists of ids, in batches of prompts of the same length; text without the prompt."""
+    """Greedy continuations of lists of ids, in batches of prompts of the same length; returns (text, is_cut) without the prompt."""
     by_length, out = collections.defaultdict(list), {}
     for prompt in prompts:
         by_length[len(prompt)].append(prompt)
@@ -81,7 +82,8 @@ def greedy(model, tokenizer, prompts, n_new):
         for _ in range(n_new):
             ids = torch.cat([ids, model(ids)[0][:, -1].argmax(-1, keepdim=True)], dim=1)
         for prompt, row in zip(group, ids[:, length:].tolist()):
-            out[tuple(prompt)] = tokenizer.decode(row[:row.index(2)] if 2 in row else row)
+            has_ended = tokenizer.eos_id() in row
+            out[tuple(prompt)] = tokenizer.decode(row[:row.index(tokenizer.eos_id())] if has_ended else row), not has_ended
     return [out[tuple(prompt)] for prompt in prompts]
 
 
@@ -103,7 +105,7 @@ def arithmetic_accuracy(model, tokenizer, split):
              "question": (True, {"+": "What is {a} plus {b}?", "-": "What is {a} minus {b}?", "*": "What is {a} times {b}?"})}
     for form, (is_chat, texts) in forms.items():
         prompts = [prompt_ids(tokenizer, is_chat, texts[op].format(a=a, b=b)) for op, a, b in problems]
-        for (op, a, b), text in zip(problems, greedy(model, tokenizer, prompts, 6 if form == "equation" else 16)):
+        for (op, a, b), (text, _) in zip(problems, greedy(model, tokenizer, prompts, 6 if form == "equation" else 16)):
             tally[form, op][0] += is_right(text, arithmetic.result(op, a, b))
             tally[form, op][1] += 1
     return {f"{form} {op}": counts for (form, op), counts in tally.items()}
@@ -119,7 +121,7 @@ if __name__ == "__main__":
     by_kind, share = perplexity(model, tokenizer)
     report = {"perplexity": by_kind, "expert_share": share,
               "arithmetic": {split: arithmetic_accuracy(model, tokenizer, split) for split in ("held-out", "train")},
-              "samples": [(is_chat, text, greedy(model, tokenizer, [prompt_ids(tokenizer, is_chat, text)], 160)[0]) for is_chat, text in PROMPTS]}
+              "samples": [(is_chat, text, *greedy(model, tokenizer, [prompt_ids(tokenizer, is_chat, text)], N_SAMPLE)[0]) for is_chat, text in PROMPTS]}
     print(json.dumps(report, indent=1, ensure_ascii=False))
     if args.json:
         with open(args.json, "w") as file:

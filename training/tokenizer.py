@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -16,17 +17,16 @@ N_DOCUMENTS = 30000
 
 def train(model_path, vocab):
     with tempfile.TemporaryDirectory() as folder:
-        text_path = os.path.join(folder, "text")
-        with open(text_path, "w") as text:
-            for document in itertools.islice(corpus.documents(SEED), N_DOCUMENTS):
+        with open(os.path.join(folder, "text"), "w") as text:
+            for document in itertools.islice(corpus.documents(SEED, part=1), N_DOCUMENTS):
                 text.writelines(turn + "\n" for turn in document.turns)
         subprocess.run([
-            "spm_train", "--input=" + text_path, "--model_prefix=" + os.path.join(folder, "tokenizer"), "--model_type=bpe",
+            "spm_train", "--input=text", "--model_prefix=tokenizer", "--model_type=bpe",
             f"--vocab_size={vocab}", "--byte_fallback=true", "--split_digits=true", "--character_coverage=1.0",
             "--normalization_rule_name=identity", "--add_dummy_prefix=true", "--remove_extra_whitespaces=false",
             "--allow_whitespace_only_pieces=true", "--unk_id=0", "--bos_id=1", "--eos_id=2", "--pad_id=-1",
-            "--num_threads=1", "--max_sentence_length=100000"], check=True, stderr=subprocess.DEVNULL)
-        os.replace(os.path.join(folder, "tokenizer.model"), model_path)
+            "--num_threads=1", "--max_sentence_length=100000"], check=True, cwd=folder, stderr=subprocess.DEVNULL)
+        shutil.move(os.path.join(folder, "tokenizer.model"), model_path)
 
 
 def encode(tokenizer, document):

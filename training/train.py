@@ -1,8 +1,8 @@
 """Trains the model. Resumes by itself from the last checkpoint in the output folder.
 
 The learning rate warms up, stays constant, and from `--decay-from` on falls linearly to zero. The
-context is short until then and long after it; the tokens of a step stay the same. As long as the
-decay has not begun, `--steps` and `--decay-from` may be changed when a run is resumed.
+context is short until then and long after it; the tokens of a step stay the same. The options may
+be changed when a run is resumed; it goes on with the first token that it has not seen.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def parse_args():
     parser.add_argument("data", help="folder with train.u16 and held-out.u16")
     parser.add_argument("out", help="folder for checkpoint.pt and log.csv")
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--decay-from", type=int, required=True)
+    parser.add_argument("--decay-from", type=int, help="step where the decay begins (default: none)")
     parser.add_argument("--step-tokens", type=int, default=4096)
     parser.add_argument("--short-ctx", type=int, default=256)
     parser.add_argument("--long-ctx", type=int, default=512)
@@ -37,13 +37,15 @@ def parse_args():
     parser.add_argument("--save-minutes", type=float, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.decay_from = args.steps if args.decay_from is None else args.decay_from
+    return args
 
 
 def learning_rate(args, step):
-    warmup = (step + 1) / args.warmup
-    decay = (args.steps - step) / (args.steps - args.decay_from)
-    return args.lr * min(1.0, warmup, decay)
+    if step >= args.decay_from:
+        return args.lr * (args.steps - step) / (args.steps - args.decay_from)
+    return args.lr * min(1.0, (step + 1) / args.warmup)
 
 
 def make_optimizer(model, args):
@@ -81,16 +83,16 @@ def train(args):
     model = Mixtral(Config(vocab=tokenizer.vocab_size()))
     optimizer = make_optimizer(model, args)
     os.makedirs(args.out, exist_ok=True)
-    checkpoint, first_step, log = args.out + "/checkpoint.pt", 0, []
+    checkpoint, first_step, n_seen, log = args.out + "/checkpoint.pt", 0, 0, []
     if os.path.exists(checkpoint):
         state = torch.load(checkpoint)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        first_step, log = state["step"], state["log"]
+        first_step, n_seen, log = state["step"], state["tokens"], state["log"]
     print(sum(p.numel() for p in model.parameters()), "parameters; from step", first_step, flush=True)
 
     def save_all(step):
-        save(checkpoint, model=model.state_dict(), optimizer=optimizer.state_dict(), step=step, log=log)
+        save(checkpoint, model=model.state_dict(), optimizer=optimizer.state_dict(), step=step, tokens=n_seen, log=log, settings=vars(args))
         with open(args.out + "/log.csv", "w", newline="") as file:
             csv.writer(file).writerows([["step", "tokens", "loss", "balance", "held_out_loss", "learning_rate", "seconds"], *log])
 
@@ -99,7 +101,7 @@ def train(args):
     mean_loss, mean_balance, n_mean = 0.0, 0.0, 0
     for step in range(first_step, args.steps):
         n_ctx = args.short_ctx if step < args.decay_from else args.long_ctx
-        inputs, targets = train_ids.batch(step * args.step_tokens, args.step_tokens // n_ctx, n_ctx)
+        inputs, targets = train_ids.batch(n_seen, args.step_tokens // n_ctx, n_ctx)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(args, step)
         logits, balance, counts = model(inputs)
@@ -110,11 +112,11 @@ def train(args):
         optimizer.step()
         mean_loss, mean_balance, n_mean = mean_loss + loss.item(), mean_balance + balance.item(), n_mean + 1
 
-        done = step + 1
+        done, n_seen = step + 1, n_seen + args.step_tokens
         if done % 20 == 0 or done == args.steps:
             held_out = held_out_loss(model, held_out_ids) if done % 100 == 0 or done == args.steps else ""
             seconds = before + time.time() - started
-            log.append([done, done * args.step_tokens, mean_loss / n_mean, mean_balance / n_mean, held_out, learning_rate(args, step), seconds])
+            log.append([done, n_seen, mean_loss / n_mean, mean_balance / n_mean, held_out, learning_rate(args, step), seconds])
             least = (counts.min(1).values / counts.sum(1)).min().item()
             print(f"{done} loss {mean_loss / n_mean:.4f} balance {mean_balance / n_mean:.3f} held-out {held_out} least expert {least:.3f} {seconds:.0f} s", flush=True)
             mean_loss, mean_balance, n_mean = 0.0, 0.0, 0
