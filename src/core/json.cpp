@@ -58,6 +58,8 @@ json parse_json_object(std::string_view text, std::string_view file) {
     fail(file, "expected at most " + std::to_string(kMaxJsonBytes) + " bytes of JSON, found " +
                    std::to_string(text.size()));
   }
+  // The JSON library would take it for the end of the text.
+  if (text.find('\0') != text.npos) fail(file, "not valid JSON: it has a zero byte");
   try {
     Guard guard(file);
     json document = json::parse(text, [&](int depth, json::parse_event_t event, json& value) {

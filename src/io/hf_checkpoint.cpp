@@ -4,12 +4,14 @@
 #include <set>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/json.hpp"
 #include "core/message.hpp"
 #include "io/hf_index.hpp"
+#include "io/hf_tensors.hpp"
 #include "io/tensor_table.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/io/checkpoint.hpp"
@@ -113,85 +115,60 @@ std::vector<SafetensorsFile> open_weights(const fs::path& directory,
   return files;
 }
 
-// ---- the names of the tensors, and the order in which HfCheckpoint keeps their views
+/// Takes the tensors of a model out of a table, whichever generation of names it has.
+class ModelReader {
+ public:
+  ModelReader(const Config& config, TensorTable& table) : config_(config), table_(table) {}
 
-constexpr std::size_t kGlobals = 3;       // embedding, final_norm, lm_head
-constexpr std::size_t kPerLayer = 7;      // attention_norm .. router
-constexpr std::size_t kPerExpert = 3;     // expert_gate, expert_down, expert_up
-
-std::size_t index_of(const TensorKey& key, const Config& config) {
-  const auto role = static_cast<std::size_t>(key.role);
-  if (role < kGlobals) return role;
-  const bool is_expert = key.role >= TensorRole::expert_gate;
-  if (key.layer >= config.n_layers || (is_expert && key.expert >= config.n_experts)) {
-    throw Error(ErrorCode::invalid_argument,
-                "tensor of layer " + std::to_string(key.layer) + ", expert " +
-                    std::to_string(key.expert) + ": the model has " +
-                    std::to_string(config.n_layers) + " layers of " +
-                    std::to_string(config.n_experts) + " experts");
+  /// Every tensor, in the order of visit_tensors.
+  std::vector<WeightView> read() {
+    std::vector<WeightView> views;
+    detail::visit_tensors(config_, [&](const TensorKey& key) {
+      if (key.role == TensorRole::lm_head && config_.tie_embeddings) {
+        table_.tolerate(detail::hf_name_of(key));  // transformers ignores it, too
+        views.push_back(views[detail::position_of({TensorRole::embedding}, config_)]);
+      } else {
+        views.push_back(take(key));
+      }
+    });
+    table_.check_all_used();
+    return views;
   }
-  const std::size_t layer =
-      kGlobals + key.layer * (kPerLayer + config.n_experts * kPerExpert);
-  if (!is_expert) return layer + role - kGlobals;
-  return layer + kPerLayer + key.expert * kPerExpert + role - (kGlobals + kPerLayer);
-}
 
-/// The experts of one layer as transformers 4 names them: a tensor for each matrix.
-void take_experts(TensorTable& table, const Config& c, const std::string& moe,
-                  std::vector<WeightView>& views) {
-  for (std::size_t e = 0; e < c.n_experts; ++e) {
-    const std::string expert = moe + "experts." + std::to_string(e) + ".";
-    views.push_back(table.take(expert + "w1.weight", {c.ffn, c.hidden}));
-    views.push_back(table.take(expert + "w2.weight", {c.hidden, c.ffn}));
-    views.push_back(table.take(expert + "w3.weight", {c.ffn, c.hidden}));
+ private:
+  WeightView take(const TensorKey& key) {
+    const bool in_moe = detail::is_expert(key.role) || key.role == TensorRole::router;
+    if (in_moe && table_.contains(fused_prefix(key.layer) + kGateUp)) return take_fused(key);
+    return table_.take(detail::hf_name_of(key), detail::shape_of(key.role, config_));
   }
-}
 
-/// As transformers 5 holds them in memory: all experts in two tensors, gate above up.
-void take_fused_experts(TensorTable& table, const Config& c, const std::string& moe,
-                        std::vector<WeightView>& views) {
-  const WeightView gate_up =
-      table.take(moe + "experts.gate_up_proj", {c.n_experts, 2 * c.ffn, c.hidden});
-  const WeightView down = table.take(moe + "experts.down_proj", {c.n_experts, c.hidden, c.ffn});
-  for (std::size_t e = 0; e < c.n_experts; ++e) {
-    views.push_back(gate_up.row_block(2 * e * c.ffn, c.ffn));
-    views.push_back(down.row_block(e * c.hidden, c.hidden));
-    views.push_back(gate_up.row_block((2 * e + 1) * c.ffn, c.ffn));
+  /// As transformers 5 holds a layer's experts in memory: all of them in two tensors, each expert's
+  /// gate rows above its up rows.
+  WeightView take_fused(const TensorKey& key) {
+    const std::string prefix = fused_prefix(key.layer);
+    const auto& [n_experts, ffn, hidden] =
+        std::tie(config_.n_experts, config_.ffn, config_.hidden);
+    if (key.role == TensorRole::router) {
+      return table_.take(prefix + "gate.weight", detail::shape_of(key.role, config_));
+    }
+    if (key.role == TensorRole::expert_down) {
+      return table_.take(prefix + "experts.down_proj", {n_experts, hidden, ffn})
+          .row_block(key.expert * hidden, hidden);
+    }
+    const std::size_t half = key.role == TensorRole::expert_gate ? 0 : 1;
+    return table_.take(prefix + kGateUp, {n_experts, 2 * ffn, hidden})
+        .row_block((2 * key.expert + half) * ffn, ffn);
   }
-}
 
-void take_layer(TensorTable& table, const Config& c, std::size_t index,
-                std::vector<WeightView>& views) {
-  const std::string layer = "model.layers." + std::to_string(index) + ".";
-  const std::string attention = layer + "self_attn.";
-  const bool fused = table.contains(layer + "mlp.experts.gate_up_proj");
-  const std::string moe = layer + (fused ? "mlp." : "block_sparse_moe.");
-  views.push_back(table.take(layer + "input_layernorm.weight", {c.hidden}));
-  views.push_back(table.take(attention + "q_proj.weight", {c.q_dim(), c.hidden}));
-  views.push_back(table.take(attention + "k_proj.weight", {c.kv_dim(), c.hidden}));
-  views.push_back(table.take(attention + "v_proj.weight", {c.kv_dim(), c.hidden}));
-  views.push_back(table.take(attention + "o_proj.weight", {c.hidden, c.q_dim()}));
-  views.push_back(table.take(layer + "post_attention_layernorm.weight", {c.hidden}));
-  views.push_back(table.take(moe + "gate.weight", {c.n_experts, c.hidden}));
-  (fused ? take_fused_experts : take_experts)(table, c, moe, views);
-}
-
-/// Every tensor of the model, in the order of index_of.
-std::vector<WeightView> take_model(TensorTable& table, const Config& c) {
-  constexpr const char* kLmHead = "lm_head.weight";
-  std::vector<WeightView> views;
-  views.push_back(table.take("model.embed_tokens.weight", {c.vocab, c.hidden}));
-  views.push_back(table.take("model.norm.weight", {c.hidden}));
-  if (c.tie_embeddings) {
-    views.push_back(views[0]);
-    table.tolerate(kLmHead);  // transformers ignores it, too
-  } else {
-    views.push_back(table.take(kLmHead, {c.vocab, c.hidden}));
+  static std::string fused_prefix(std::size_t layer) {
+    return detail::hf_layer_prefix(layer) + "mlp.";
   }
-  for (std::size_t layer = 0; layer < c.n_layers; ++layer) take_layer(table, c, layer, views);
-  table.check_all_used();
-  return views;
-}
+
+  static constexpr const char* kGateUp = "experts.gate_up_proj";
+
+  const Config& config_;
+  TensorTable& table_;
+};
 
 class HfCheckpoint final : public Checkpoint {
  public:
@@ -203,7 +180,7 @@ class HfCheckpoint final : public Checkpoint {
     TensorTable table;
     for (const SafetensorsFile& file : files_) table.add(file);
     try {
-      views_ = take_model(table, config_);
+      views_ = ModelReader(config_, table).read();
     } catch (const Error& e) {
       throw Error(e.code(), quote(directory) + ": " + e.what());
     }
@@ -211,7 +188,19 @@ class HfCheckpoint final : public Checkpoint {
 
   const Config& config() const noexcept override { return config_; }
   const GenerationDefaults& generation_defaults() const noexcept override { return defaults_; }
-  WeightView tensor(TensorKey key) const override { return views_[index_of(key, config_)]; }
+
+  WeightView tensor(TensorKey key) const override {
+    const bool has_layer = !detail::is_global(key.role);
+    if ((has_layer && key.layer >= config_.n_layers) ||
+        (detail::is_expert(key.role) && key.expert >= config_.n_experts)) {
+      throw Error(ErrorCode::invalid_argument,
+                  "no tensor of layer " + std::to_string(key.layer) + ", expert " +
+                      std::to_string(key.expert) + " in a model of " +
+                      std::to_string(config_.n_layers) + " layers of " +
+                      std::to_string(config_.n_experts) + " experts");
+    }
+    return views_[detail::position_of(key, config_)];
+  }
 
   std::size_t weight_bytes() const noexcept override {
     std::size_t bytes = 0;

@@ -62,6 +62,29 @@ void check_supported(const JsonObject& config) {
   }
 }
 
+/// Refuses RoPE on a part of each head.
+void check_whole_rotation(const JsonObject& object) {
+  const json* factor = object.find("partial_rotary_factor");
+  if (factor != nullptr && *factor != 1.0) {
+    object.unsupported("partial_rotary_factor", "1.0", *factor);
+  }
+}
+
+/// Refuses every parameter of RoPE but theta.
+void check_unscaled(const JsonObject& rope) {
+  for (const char* key : {"rope_type", "type"}) {
+    const json* type = rope.find(key);
+    if (type != nullptr && *type != "default") rope.unsupported(key, "\"default\"", *type);
+  }
+  check_whole_rotation(rope);
+  for (const auto& [key, value] : rope.value().items()) {
+    if (key != "rope_type" && key != "type" && key != "rope_theta" &&
+        key != "partial_rotary_factor") {
+      rope.unsupported(key.c_str(), "only rope_theta and rope_type \"default\"", value);
+    }
+  }
+}
+
 /// theta of unscaled RoPE, from transformers 5's `rope_parameters` or 4's `rope_theta` and
 /// `rope_scaling`.
 double read_rope_theta(const JsonObject& config) {
@@ -70,26 +93,14 @@ double read_rope_theta(const JsonObject& config) {
   for (const char* section : {"rope_parameters", "rope_scaling"}) {
     const auto rope = config.object(section);
     if (!rope) continue;
-    for (const auto& [key, value] : rope->value().items()) {
-      if (key == "rope_type" || key == "type") {
-        if (value != "default") rope->unsupported(key.c_str(), "\"default\"", value);
-      } else if (key == "rope_theta") {
-        const auto stated = rope->number("rope_theta", 1, kMaxNumber);
-        if (stated && theta && *stated != *theta) {
-          rope->fail("rope_theta", "the same value as the outer rope_theta, " + json(*theta).dump(),
-                     value);
-        }
-        if (stated) theta = stated;
-      } else if (key == "partial_rotary_factor") {
-        if (value != 1.0) rope->unsupported(key.c_str(), "1.0", value);
-      } else {
-        rope->unsupported(key.c_str(), "only rope_theta and rope_type \"default\"", value);
-      }
+    check_unscaled(*rope);
+    const auto stated = rope->number("rope_theta", 1, kMaxNumber);
+    if (stated && theta && *stated != *theta) {
+      rope->fail("rope_theta", "the same value as the other one, " + json(*theta).dump(), *stated);
     }
+    if (stated) theta = stated;
   }
-  if (const json* factor = config.find("partial_rotary_factor"); factor && *factor != 1.0) {
-    config.unsupported("partial_rotary_factor", "1.0", *factor);
-  }
+  check_whole_rotation(config);
   return theta.value_or(kDefaultTheta);
 }
 

@@ -231,16 +231,6 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
   std::size_t n_offsets_ = 0;
 };
 
-/// Bytes that a tensor of this shape and dtype takes; nothing when they overflow or aren't whole.
-std::optional<std::size_t> bytes_of(const SafetensorsEntry& entry) {
-  std::size_t bits = 1;
-  for (const std::size_t size : entry.shape) {
-    if (__builtin_mul_overflow(bits, size, &bits)) return std::nullopt;
-  }
-  if (__builtin_mul_overflow(bits, find_dtype(entry.dtype)->bits, &bits)) return std::nullopt;
-  return bits % 8 == 0 ? std::optional(bits / 8) : std::nullopt;
-}
-
 void check_unique_names(const std::vector<SafetensorsEntry>& tensors, std::string_view file) {
   std::vector<std::string_view> names;
   names.reserve(tensors.size());
@@ -270,7 +260,7 @@ void place_tensors(std::vector<SafetensorsEntry>& tensors, std::size_t data_begi
            ": expected it to begin at byte " + std::to_string(expected) + " of the data, found " +
            std::to_string(entry.offset));
     }
-    const auto needed = bytes_of(entry);
+    const auto needed = safetensors_bytes(entry.dtype, entry.shape);
     if (needed != entry.bytes) {
       fail("shape " + shape_text(entry.shape) + " of " + std::string(entry.dtype) + " needs " +
            (needed ? std::to_string(*needed) + " bytes" : "a number of bytes that can't be") +
@@ -311,14 +301,22 @@ std::string_view header_text(std::span<const std::byte> bytes, std::size_t file_
   }
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kPrefixBytes, length);
   if (text.empty() || text[0] != '{') fail("not a safetensors file: the header is no JSON object");
+  // The JSON library would take it for the end of the text.
+  if (text.find('\0') != text.npos) fail("the header is not valid JSON: it has a zero byte");
   return text;
 }
 
 }  // namespace
 
-std::optional<std::size_t> safetensors_dtype_bits(std::string_view dtype) noexcept {
+std::optional<std::size_t> safetensors_bytes(std::string_view dtype,
+                                             std::span<const std::size_t> shape) noexcept {
   const DTypeName* found = find_dtype(dtype);
-  return found == nullptr ? std::nullopt : std::optional(found->bits);
+  if (found == nullptr) return std::nullopt;
+  std::size_t bits = found->bits;
+  for (const std::size_t size : shape) {
+    if (__builtin_mul_overflow(bits, size, &bits)) return std::nullopt;
+  }
+  return bits % 8 == 0 ? std::optional(bits / 8) : std::nullopt;
 }
 
 std::optional<DType> to_dtype(std::string_view safetensors_dtype) noexcept {

@@ -30,8 +30,10 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Bits of one element of a safetensors dtype; nothing when the format has no such dtype.
-std::optional<std::size_t> safetensors_dtype_bits(std::string_view dtype) noexcept;
+/// Bytes of a tensor; nothing when the format has no such dtype, or the size overflows or is no whole
+/// number of bytes.
+std::optional<std::size_t> safetensors_bytes(std::string_view dtype,
+                                             std::span<const std::size_t> shape) noexcept;
 
 /// "F32", "F16" and "BF16" as element types of weights; nothing for the others.
 std::optional<DType> to_dtype(std::string_view safetensors_dtype) noexcept;

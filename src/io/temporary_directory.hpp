@@ -1,0 +1,28 @@
+// A directory that appears under its name only when it is complete.
+#pragma once
+
+#include <filesystem>
+
+namespace mixtral::detail {
+
+/// A new, empty directory beside `target`, removed with all it holds unless `commit` renames it.
+class TemporaryDirectory {
+ public:
+  /// Throws Error(invalid_argument) when something of the name `target` exists, Error(io) when the
+  /// directory can't be made.
+  explicit TemporaryDirectory(const std::filesystem::path& target);
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// Gives the directory its name. Throws as the constructor does.
+  void commit();
+
+ private:
+  std::filesystem::path target_, path_;
+  bool committed_ = false;
+};
+
+}  // namespace mixtral::detail

@@ -1,0 +1,150 @@
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "io/support/files.hpp"
+#include "mixtral/io/output_file.hpp"
+#include "mixtral/io/safetensors.hpp"
+#include "mixtral/io/safetensors_writer.hpp"
+#include "support/errors.hpp"
+#include "support/temp_dir.hpp"
+
+using namespace mixtral;
+using test::as_bytes;
+using test::require_error;
+
+namespace {
+
+/// While it lives, no file may grow beyond `bytes`: what a full disk looks like to a writer.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &previous_);
+    const rlimit limit{bytes, previous_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &previous_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit previous_{};
+  void (*handler_)(int);
+};
+
+}  // namespace
+
+TEST_CASE("an output file appears when it is committed, and replaces the old one") {
+  const test::TempDir dir;
+  test::write_file(dir / "a", "old");
+  {
+    OutputFile file(dir / "a");
+    file.append("new ");
+    file.append("text");
+    REQUIRE(test::read_file(dir / "a") == "old");
+    OutputFile moved(std::move(file));
+    moved.commit();
+  }
+  REQUIRE(test::read_file(dir / "a") == "new text");
+  REQUIRE(test::count_entries(dir.path()) == 1);
+
+  struct stat info {};
+  REQUIRE(stat((dir / "a").c_str(), &info) == 0);
+  const mode_t mask = umask(0);
+  umask(mask);
+  REQUIRE((info.st_mode & 0777) == (0666 & ~mask));
+}
+
+TEST_CASE("an output file that isn't committed leaves nothing") {
+  const test::TempDir dir;
+  const std::size_t descriptors = test::count_descriptors();
+  { OutputFile(dir / "a").append("text"); }
+  REQUIRE(test::count_entries(dir.path()) == 0);
+  REQUIRE(test::count_descriptors() == descriptors);
+}
+
+TEST_CASE("an output file that can't be made or written is an error") {
+  const test::TempDir dir;
+  require_error(ErrorCode::io, {"absent/a", "No such file"}, [&] { OutputFile(dir / "absent/a"); });
+  std::filesystem::create_directory(dir / "taken");
+  test::write_file(dir / "taken/x", "");
+  require_error(ErrorCode::io, {"taken", "can't name"}, [&] { OutputFile(dir / "taken").commit(); });
+  require_error(ErrorCode::io, {"/big\"", "can't write"}, [&] {
+    const FileSizeLimit limit(1000);
+    OutputFile file(dir / "big");
+    for (int i = 0; i < 3; ++i) file.append(std::string(600, 'x'));
+  });
+  REQUIRE(test::count_entries(dir.path()) == 1);
+}
+
+TEST_CASE("what the writer writes, the reader reads") {
+  const test::TempDir dir;
+  const std::string a = "abcdefgh", b = "0123456789ab";
+  {
+    SafetensorsWriter writer(dir / "x.safetensors",
+                             {{"first \"quoted\" \xe2\x96\x81", "BF16", {2, 2}},
+                              {"nothing", "F32", {0, 5}},
+                              {"a second", "U8", {12}},
+                              {"scalar", "F64", {}}},
+                             {{"by", "a test"}});
+    writer.append(as_bytes(a + b.substr(0, 5)));  // pieces need not end where tensors do
+    writer.append(as_bytes(b.substr(5)));
+    const double value = 0.25;
+    writer.append(std::as_bytes(std::span(&value, 1)));
+    REQUIRE_FALSE(std::filesystem::exists(dir / "x.safetensors"));
+    writer.commit();
+  }
+  const SafetensorsFile file(dir / "x.safetensors");
+  REQUIRE(file.header().metadata == std::map<std::string, std::string>{{"by", "a test"}});
+  std::map<std::string, SafetensorsEntry> entries;
+  for (const SafetensorsEntry& entry : file.header().tensors) entries[entry.name] = entry;
+  REQUIRE(entries.size() == 4);
+  const auto text = [&](const std::string& name) {
+    const auto data = file.data(entries.at(name));
+    return std::string(reinterpret_cast<const char*>(data.data()), data.size());
+  };
+  REQUIRE(text("first \"quoted\" \xe2\x96\x81") == a);
+  REQUIRE(entries.at("first \"quoted\" \xe2\x96\x81").dtype == "BF16");
+  REQUIRE(entries.at("first \"quoted\" \xe2\x96\x81").offset % 64 == 0);
+  REQUIRE(text("nothing").empty());
+  REQUIRE(entries.at("nothing").shape == std::vector<std::size_t>{0, 5});
+  REQUIRE(text("a second") == b);
+  REQUIRE(entries.at("scalar").shape.empty());
+  double value = 0;
+  std::memcpy(&value, file.data(entries.at("scalar")).data(), sizeof value);
+  REQUIRE(value == 0.25);
+}
+
+TEST_CASE("the writer refuses what can't be a safetensors file, and leaves nothing") {
+  const test::TempDir dir;
+  const std::filesystem::path path = dir / "x.safetensors";
+  const auto invalid = ErrorCode::invalid_argument;
+  require_error(invalid, {"\"a\"", "twice"}, [&] {
+    SafetensorsWriter(path, {{"a", "U8", {1}}, {"a", "U8", {1}}});
+  });
+  require_error(invalid, {"__metadata__"}, [&] { SafetensorsWriter(path, {{"__metadata__", "U8", {1}}}); });
+  require_error(invalid, {"\"a\"", "\"X8\""}, [&] { SafetensorsWriter(path, {{"a", "X8", {1}}}); });
+  constexpr std::size_t kHuge = std::size_t{1} << 60;
+  require_error(invalid, {"\"b\"", "U8"}, [&] {
+    SafetensorsWriter(path, {{"a", "U8", {kHuge, 1}}, {"b", "U8", {kHuge, 16}}});
+  });
+  require_error(invalid, {"at most 1", "found 2"}, [&] {
+    SafetensorsWriter(path, {{"a", "U8", {1}}}).append(as_bytes("xy"));
+  });
+  require_error(invalid, {"2 bytes", "missing"}, [&] {
+    SafetensorsWriter writer(path, {{"a", "U8", {3}}});
+    writer.append(as_bytes("x"));
+    writer.commit();
+  });
+  require_error(ErrorCode::io, {"can't write"}, [&] {
+    const FileSizeLimit limit(1000);
+    SafetensorsWriter writer(path, {{"a", "U8", {5000}}});
+    writer.append(as_bytes(std::string(5000, 'x')));
+  });
+  REQUIRE(test::count_entries(dir.path()) == 0);
+}

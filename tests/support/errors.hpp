@@ -1,0 +1,32 @@
+// Checks on thrown mixtral::Error.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+
+#include "mixtral/core/error.hpp"
+#include "support/catch.hpp"
+
+namespace test {
+
+/// Requires `action` to throw an Error of this code whose message contains every part.
+template <class Action>
+void require_error(mixtral::ErrorCode code, std::initializer_list<std::string> parts,
+                   Action action) {
+  std::string message;
+  try {
+    action();
+  } catch (const mixtral::Error& error) {
+    message = error.what();
+    INFO(message);
+    REQUIRE(error.code() == code);
+    for (const std::string& part : parts) {
+      INFO("expected to find: " << part);
+      REQUIRE(message.find(part) != std::string::npos);
+    }
+    return;
+  }
+  FAIL("no error was thrown");
+}
+
+}  // namespace test
