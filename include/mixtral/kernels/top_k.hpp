@@ -8,6 +8,15 @@
 
 namespace mixtral::kernels {
 
+namespace detail {
+
+/// Whether logit a is chosen before b. NaN comes first, so that it shows in the weights.
+inline bool ranks_before(float a, float b) noexcept {
+  return a > b || (std::isnan(a) && !std::isnan(b));
+}
+
+}  // namespace detail
+
 /// Chooses the experts with the largest logits, best first, ties to the lower index, and weighs them
 /// by the softmax over the chosen logits: the same as softmax over all, top-k, renormalise
 /// (Hugging Face) with the common denominator cancelled. experts and weights: [top_k].
@@ -19,7 +28,7 @@ inline void top_k(std::span<const float> logits, std::span<std::uint32_t> expert
       bool taken = false;
       for (std::size_t j = 0; j < k; ++j) taken = taken || experts[j] == e;
       if (taken) continue;
-      if (best == logits.size() || logits[e] > logits[best]) best = e;
+      if (best == logits.size() || detail::ranks_before(logits[e], logits[best])) best = e;
     }
     experts[k] = static_cast<std::uint32_t>(best);
   }
