@@ -60,7 +60,7 @@ class Bench(CommandTest):
         self.assertIn(b"roofs: read ", result.stderr)
 
     def test_bad_input(self):
-        for option, value in [("-p", "x"), ("-p", "16,x"), ("-p", "-1"), ("-n", "1.5"), ("-b", "0"),
+        for option, value in [("-p", "x"), ("-p", "16,x"), ("-p", "-1"), ("--decode", "1.5"), ("-b", "0"),
                               ("-r", "0"), ("-d", "-3"), ("-t", "0")]:
             self.assert_fails(USAGE, "bench", MODEL, option, value, says=option)
         self.assert_fails(USAGE, "bench", MODEL, "-p", "0", "-n", "0", says="at least one test")

@@ -87,14 +87,14 @@ class Terminal(CommandTest):
                       environment(XDG_STATE_HOME=str(self.scratch / "state"), TERM="xterm",
                                   HOME=str(self.scratch)))
         self.child, self.screen = child, b""
-        self.addCleanup(self.stop)
+        self.addCleanup(self.stop, self.child, self.terminal)
         self.expect(b"> ")
 
-    def stop(self):
-        os.close(self.terminal)
-        if self.child is not None:
-            os.kill(self.child, signal.SIGKILL)
-            os.waitpid(self.child, 0)
+    def stop(self, child, terminal):
+        os.close(terminal)
+        if self.child == child:  # still running
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
     def expect(self, text, timeout=60):
         """Waits for `text` and returns all that came up to it, which is then forgotten."""
