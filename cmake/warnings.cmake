@@ -6,5 +6,7 @@ target_compile_options(mixtral_build_flags INTERFACE $<$<COMPILE_LANG_AND_ID:CXX
 if(MIXTRAL_SANITIZE)
   target_compile_options(mixtral_build_flags INTERFACE
     -fsanitize=${MIXTRAL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # clang 14 has no __SANITIZE_ADDRESS__ by which sources could tell.
+  target_compile_definitions(mixtral_build_flags INTERFACE MIXTRAL_SANITIZED=1)
   target_link_options(mixtral_build_flags INTERFACE -fsanitize=${MIXTRAL_SANITIZE})
 endif()

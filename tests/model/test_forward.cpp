@@ -10,7 +10,7 @@
 using namespace mixtral;
 using namespace mixtral::test;
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#if !defined(MIXTRAL_SANITIZED) && defined(__GLIBC__)
 #define MIXTRAL_TEST_COUNTS_ALLOCATIONS 1
 namespace {
 std::atomic<std::size_t> n_allocations{0};
