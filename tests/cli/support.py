@@ -28,11 +28,6 @@ def command_line(*arguments):
     return [COMMAND, *map(str, arguments)]
 
 
-def ids_option(ids):
-    """--ids in a form that takes any text: "=" for what looks like an option, apart for nothing."""
-    return ("--ids=" + ids,) if ids else ("--ids", "")
-
-
 class CommandTest(unittest.TestCase):
     """Each test has a scratch directory of its own."""
 
@@ -52,8 +47,8 @@ class CommandTest(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr.decode()), (OK, ""), arguments)
         return result.stdout.decode()
 
-    def json(self, command, *arguments, **options):
-        return json.loads(self.output(command, "--json", *arguments, **options))
+    def json(self, *arguments, **options):
+        return json.loads(self.output(arguments[0], "--json", *arguments[1:], **options))
 
     def assert_fails(self, code, *arguments, says=(), **options):
         """The run must fail with `code`, print nothing, and explain itself in one line."""

@@ -62,7 +62,7 @@ class Bench(CommandTest):
     def test_bad_input(self):
         for option, value in [("-p", "x"), ("-p", "16,x"), ("-p", "-1"), ("--decode", "1.5"), ("-b", "0"),
                               ("-r", "0"), ("-d", "-3"), ("-t", "0")]:
-            self.assert_fails(USAGE, "bench", MODEL, option, value, says=option)
+            self.assert_fails(USAGE, "bench", MODEL, option, value, says="expected a whole number")
         self.assert_fails(USAGE, "bench", MODEL, "-p", "0", "-n", "0", says="at least one test")
         self.assert_fails(NO_ROOM, "bench", MODEL, "-p", "2000", says=["pp2000", "1024"])
 

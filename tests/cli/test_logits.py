@@ -3,8 +3,8 @@
 import os
 import unittest
 
-from support import (GOLDENS, IO, NO_ROOM, USAGE, CommandTest, ids_option, join_ids,
-                     read_npy, read_safetensors)
+from support import (GOLDENS, IO, NO_ROOM, USAGE, CommandTest, join_ids, read_npy,
+                     read_safetensors)
 
 
 def relative_error(found, expected):
@@ -65,7 +65,7 @@ class Logits(CommandTest):
         output = self.scratch / "x.npy"
         model = GOLDENS / "window7"
         for ids, shown in [("1,2,x", '"x"'), ("1,-2", '"-2"'), ("", '""'), ("1,1000000", "1000000")]:
-            self.assert_fails(USAGE, "logits", model, *ids_option(ids), "-o", output, says=shown)
+            self.assert_fails(USAGE, "logits", model, "--ids", ids, "-o", output, says=shown)
         self.assert_fails(NO_ROOM, "logits", model, "--ids", "1,2,3", "--ctx", "2", "-o", output)
         self.assertEqual(os.listdir(self.scratch), [])
 

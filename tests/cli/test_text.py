@@ -5,8 +5,7 @@ import math
 import os
 import unittest
 
-from support import (GOLDENS, IO, MODEL, NO_ROOM, USAGE, CommandTest, ids_option, join_ids,
-                     read_npy)
+from support import (GOLDENS, IO, MODEL, NO_ROOM, USAGE, CommandTest, join_ids, read_npy)
 
 TEXTS = ["Hello, world!", " two  spaces ", "tab\tand\nline", "naïve café 北京 🦙", "<s>[INST] hi [/INST]</s>",
          "-dash", "[a,b]", "%d %s", "{}"]
@@ -58,7 +57,7 @@ class Detokenize(CommandTest):
     def test_bad_ids(self):
         for ids, shown in [("1,2,x", '"x"'), ("1,,2", '""'), ("", '""'), ("-1", '"-1"'),
                            ("1.5", '"1.5"'), ("99999999999", '"99999999999"'), ("1 2", '"1 2"')]:
-            self.assert_fails(USAGE, "detokenize", MODEL, *ids_option(ids), says=["--ids", shown])
+            self.assert_fails(USAGE, "detokenize", MODEL, "--ids", ids, says=["--ids", shown])
 
     def test_id_out_of_range(self):
         self.assert_fails(USAGE, "detokenize", MODEL, "--ids", "2048", says="2048")
