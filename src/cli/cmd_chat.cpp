@@ -62,6 +62,8 @@ class Conversation {
         context_(model_, options.model.context()),
         system_(options.system) {
     generate_.sampling = options.sampling.over(model_.default_sampling());
+    model_.tokenizer();  // what can't work should fail before the first message
+    validate(*generate_.sampling, model_.config().vocab);
     generate_.max_new_tokens =
         options.n_tokens > 0 ? options.n_tokens
                              : std::clamp<std::size_t>(context_.capacity() / 2, 1, kDefaultReply);
@@ -125,7 +127,7 @@ class Conversation {
     }
     progress.reset();
     print("\n");
-    if (options.sampling) ++generate_.sampling->seed;  // the same question may get another answer
+    ++generate_.sampling->seed;  // the same question may get another answer
     return reply;
   }
 
@@ -161,7 +163,7 @@ bool obey(std::string_view line, Conversation& conversation) {
   const std::size_t space = line.find(' ');
   const std::string_view name = line.substr(0, space);
   const std::string_view argument =
-      space == std::string_view::npos ? "" : line.substr(line.find_first_not_of(' ', space) == std::string_view::npos ? line.size() : line.find_first_not_of(' ', space));
+      space == std::string_view::npos ? "" : trimmed(line.substr(space));
   if (name == "/quit") return false;
   if (name == "/help") {
     std::fputs(kHelp, stderr);
@@ -198,7 +200,7 @@ void chat(const ChatOptions& options) {
       is_terminal ? make_terminal_reader(default_history_file()) : make_plain_reader();
   if (is_terminal) note("/help lists the commands; Ctrl-C stops a reply, Ctrl-D quits.");
   while (const std::optional<std::string> line = read_line(*reader, is_terminal)) {
-    if (line->find_first_not_of(" \t") == std::string::npos) continue;
+    if (trimmed(*line).empty()) continue;
     try {
       if (line->front() != '/') {
         conversation.say(*line);

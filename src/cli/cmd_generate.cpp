@@ -88,7 +88,7 @@ std::size_t n_new_tokens(const GenerateCommand& command, const Model& model, std
   if (command.n_tokens > 0) return command.n_tokens;
   const std::size_t wanted =
       model.network().checkpoint().generation_defaults().max_new_tokens.value_or(kDefaultNewTokens);
-  return n_prompt < n_ctx ? std::min(wanted, n_ctx - n_prompt) : wanted;
+  return n_prompt < n_ctx ? std::min(wanted, n_ctx - n_prompt) : 1;
 }
 
 Json describe(TokenId id, double logprob, const Tokenizer& tokenizer) {

@@ -22,16 +22,11 @@ std::string read_all(std::FILE* file, const std::string& name) {
     text.append(buffer.data(), count);
   }
   check_interrupt();
-  if (std::ferror(file) != 0) throw Error(ErrorCode::io, name + ": can't read: " + reason(errno));
+  if (std::ferror(file) != 0) throw Error(ErrorCode::io, name + ": can't read it: " + reason(errno));
   return text;
 }
 
-std::string_view trimmed(std::string_view text) noexcept {
-  constexpr std::string_view kSpaces = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpaces);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
-}
+std::string quoted(const std::string& path) { return '"' + path + '"'; }
 
 TokenId parse_id(std::string_view entry) {
   TokenId id = 0;
@@ -66,14 +61,21 @@ std::string read_input(const std::string& path) {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) throw Error(ErrorCode::io, path + ": can't open: " + reason(errno));
-  return read_all(file.get(), path);
+  if (file == nullptr) throw Error(ErrorCode::io, quoted(path) + ": can't open it: " + reason(errno));
+  return read_all(file.get(), quoted(path));
 }
 
 std::string_view without_final_newline(std::string_view text) noexcept {
   if (text.ends_with('\n')) text.remove_suffix(1);
   if (text.ends_with('\r')) text.remove_suffix(1);
   return text;
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kSpaces);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
 }
 
 std::vector<TokenId> parse_ids(std::string_view text) {

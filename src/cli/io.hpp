@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ std::string read_input(const std::string& path);
 
 /// Without the one line break that editors and `echo` put at the end.
 std::string_view without_final_newline(std::string_view text) noexcept;
+
+/// Without spaces and line breaks at both ends.
+std::string_view trimmed(std::string_view text) noexcept;
 
 /// The ids in "1,2,3"; spaces around the numbers are fine. Throws Error(invalid_argument) that shows
 /// the entry at fault.

@@ -65,7 +65,8 @@ int fail_usage(const CLI::App& app, const std::string& message) {
 
 int run(CLI::App& app, int argc, char** argv) {
   try {
-    if (argc > 1 && *argv[1] != '-' && !has_command(app, argv[1])) {
+    if (argc < 2) return fail_usage(app, "expected a command");
+    if (*argv[1] != '-' && !has_command(app, argv[1])) {
       return fail_usage(app, "unknown command \"" + std::string(argv[1]) + "\"");
     }
     app.parse(argc, argv);

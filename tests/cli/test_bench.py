@@ -85,6 +85,14 @@ class Signals(CommandTest):
         self.assertEqual((process.returncode, output), (IO, b""), message)
         self.assertRegex(message.decode(), "model")
 
+    def test_bus_error(self):
+        process = self.start(self.synth(shape="256x512x4"))
+        time.sleep(0.5)
+        process.send_signal(signal.SIGBUS)  # as the system does for a page that is gone
+        _, message = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, IO)
+        self.assertIn(b"cut short while in use", message)
+
     def test_terminate(self):
         process = self.start(self.synth(shape="256x512x4"))
         time.sleep(1)

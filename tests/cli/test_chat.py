@@ -10,8 +10,8 @@ import termios
 import time
 import unittest
 
-from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, OK, USAGE, CommandTest,
-                     command_line, environment)
+from support import (BAD_MODEL, GOLDENS, IO, MODEL, OK, USAGE, CommandTest, command_line,
+                     environment)
 
 GREEDY = ["--temperature", "0", "-n", "12"]
 

@@ -1,6 +1,5 @@
 """generate: text, JSON, sampling, stop strings, batches, Ctrl-C."""
 
-import json
 import math
 import os
 import signal
@@ -135,7 +134,7 @@ class Generate(CommandTest):
         fails(USAGE, "-p", "x", "--seed", "-1", says="--seed")
         fails(USAGE, "-p", "x", "--stop", "", says="stop")
         fails(USAGE, "-p", "x", "--system", "Be brief.", says="--chat")
-        fails(NO_ROOM, "-p", PROMPT, "--ctx", "2", says="n_ctx = 2")
+        fails(NO_ROOM, "-p", PROMPT, "--ctx", "2", says=["n_ctx = 2", "1 to generate"])
         fails(NO_ROOM, "-p", PROMPT, "-n", "5000", says="1024")
         fails(IO, "-f", self.scratch / "none", says="none")
 

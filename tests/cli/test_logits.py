@@ -1,10 +1,13 @@
 """logits, against what Hugging Face transformers computed."""
 
 import os
+import signal
+import subprocess
+import time
 import unittest
 
-from support import (GOLDENS, IO, NO_ROOM, USAGE, CommandTest, join_ids, read_npy,
-                     read_safetensors)
+from support import (GOLDENS, INTERRUPTED, IO, NO_ROOM, USAGE, CommandTest, command_line,
+                     environment, join_ids, read_npy, read_safetensors)
 
 
 def relative_error(found, expected):
@@ -68,6 +71,20 @@ class Logits(CommandTest):
             self.assert_fails(USAGE, "logits", model, "--ids", ids, "-o", output, says=shown)
         self.assert_fails(NO_ROOM, "logits", model, "--ids", "1,2,3", "--ctx", "2", "-o", output)
         self.assertEqual(os.listdir(self.scratch), [])
+
+    def test_interrupt_leaves_nothing(self):
+        directory = self.synth(shape="256x512x4x2x2x8x64")
+        process = subprocess.Popen(command_line("logits", directory, "--ids", "-", "-o",
+                                                self.scratch / "x.npy"),
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        process.stdin.write(b"1" + b",1" * 30000)
+        process.stdin.close()
+        process.stdin = None
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, message), (INTERRUPTED, b"mixtral logits: interrupted\n"))
+        self.assertEqual(os.listdir(self.scratch), ["synth"])
 
     def test_unwritable_output(self):
         model = GOLDENS / "window7"

@@ -1,11 +1,9 @@
 """tokenize, detokenize and perplexity."""
 
-import json
 import math
-import os
 import unittest
 
-from support import (GOLDENS, IO, MODEL, NO_ROOM, USAGE, CommandTest, join_ids, read_npy)
+from support import GOLDENS, IO, MODEL, USAGE, CommandTest, join_ids, read_npy
 
 TEXTS = ["Hello, world!", " two  spaces ", "tab\tand\nline", "naïve café 北京 🦙", "<s>[INST] hi [/INST]</s>",
          "-dash", "[a,b]", "%d %s", "{}"]

@@ -2,11 +2,12 @@
 
 import json
 import os
-import pathlib
+import signal
 import subprocess
+import time
 import unittest
 
-from support import (BAD_MODEL, GOLDENS, IO, MODEL, NO_ROOM, OK, USAGE, CommandTest, command_line,
+from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, OK, USAGE, CommandTest, command_line,
                      environment)
 
 COMMANDS = ["generate", "chat", "tokenize", "detokenize", "logits", "perplexity", "info", "synth",
@@ -31,7 +32,8 @@ class Help(CommandTest):
 
 class BadCommandLine(CommandTest):
     def test_no_command(self):
-        self.assert_fails(USAGE)
+        self.assert_fails(USAGE, says="expected a command")
+        self.assert_fails(USAGE, "", says="unknown command")
 
     def test_unknown_command(self):
         self.assert_fails(USAGE, "frobnicate", says='"frobnicate"')
@@ -205,6 +207,16 @@ class Synth(CommandTest):
 
     def test_missing_parent(self):
         self.assert_fails(IO, "synth", self.scratch / "no" / "where", "--shape", "64x96x1")
+
+    def test_interrupt_leaves_nothing(self):
+        process = subprocess.Popen(command_line("synth", self.scratch / "x", "--shape", "1024x4096x8"),
+                                   stderr=subprocess.PIPE, env=environment())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertEqual(len(message.splitlines()), 1, message)
+        self.assertEqual(os.listdir(self.scratch), [])
 
     def test_more_than_the_disk_holds(self):
         result = self.run_command("synth", self.scratch / "huge", "--shape", "8x22b", "--layers",
