@@ -47,8 +47,8 @@ class CommandTest(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr.decode()), (OK, ""), arguments)
         return result.stdout.decode()
 
-    def json(self, *arguments, **options):
-        return json.loads(self.output(arguments[0], "--json", *arguments[1:], **options))
+    def json(self, command, *arguments, **options):
+        return json.loads(self.output(command, "--json", *arguments, **options))
 
     def assert_fails(self, code, *arguments, says=(), **options):
         """The run must fail with `code`, print nothing, and explain itself in one line."""
