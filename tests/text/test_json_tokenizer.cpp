@@ -87,11 +87,13 @@ TEST_CASE("special added tokens are never made from text, others are") {
   document["added_tokens"].push_back(added_token(next + 1, "abab", false));
   // A merge that would make a control piece: transformers lists such merges, SentencePiece has
   // none.
-  document["model"]["vocab"]["<s"] = next + 2;
-  document["model"]["vocab"][">"] = next + 3;
-  document["model"]["merges"].insert(document["model"]["merges"].begin(), "<s >");
+  TokenId id = next + 2;
+  for (const char* piece : {"<", "s", ">", "<s"}) document["model"]["vocab"][piece] = id++;
+  json merges = {"< s", "<s >"};
+  for (const json& merge : document["model"]["merges"]) merges.push_back(merge);
+  document["model"]["merges"] = merges;
   const auto tokenizer = load_json(document);
-  CHECK(tokenizer->vocab_size() == few_pieces().size() + 4);
+  CHECK(tokenizer->vocab_size() == few_pieces().size() + 6);
   CHECK(tokenizer->kind(next) == TokenKind::control);
   CHECK(tokenizer->kind(next + 1) == TokenKind::user_defined);
   for (const char* text : {"<special>", "<s>", "<unk>", "[INST]", "<0x0A>"}) {
@@ -100,6 +102,7 @@ TEST_CASE("special added tokens are never made from text, others are") {
       CHECK(tokenizer->kind(id) != TokenKind::unknown);
     }
   }
+  CHECK(tokenizer->encode("<s>") == Ids{id_of("▁"), next + 5, next + 4});
   CHECK(tokenizer->decode(tokenizer->encode("<s> <special>")) == "<s> <special>");
   CHECK(tokenizer->encode("abaab ababab") ==
         Ids{id_of("▁ab"), id_of("a"), id_of("ab"), id_of("▁"), next + 1, id_of("ab")});
