@@ -58,8 +58,7 @@ std::string BenchTest::name() const {
 }
 
 BenchRunner::BenchRunner(const Mixtral& network, Executor& executor,
-                         const std::vector<BenchTest>& tests, DType cache_dtype,
-                         std::uint64_t seed)
+                         const std::vector<BenchTest>& tests, DType cache_dtype, std::uint64_t seed)
     : network_(network),
       executor_(executor),
       census_(count_weights(network.checkpoint())),
@@ -142,14 +141,15 @@ void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
     n_logits += item.logits == LogitsFor::last;
     cache_bytes += 2 * c.n_layers * c.kv_dim() * size_of(item.cache->dtype()) *
                    std::min(end, window + item.tokens.size() - 1);
-    for (std::size_t p = end - item.tokens.size(); p < end; ++p) attended += std::min(p + 1, window);
+    for (std::size_t p = end - item.tokens.size(); p < end; ++p)
+      attended += std::min(p + 1, window);
   }
   const std::size_t body = census_.dense.parameters - census_.lm_head.parameters +
                            census_.experts.parameters / census_.n_experts * census_.n_active;
-  sample.bytes += static_cast<double>(
-      census_.dense.bytes - (n_logits == 0 ? census_.lm_head.bytes : 0) +
-      n_experts_read * census_.bytes_per_expert() + n_tokens * (table.bytes / c.vocab) +
-      cache_bytes);
+  sample.bytes +=
+      static_cast<double>(census_.dense.bytes - (n_logits == 0 ? census_.lm_head.bytes : 0) +
+                          n_experts_read * census_.bytes_per_expert() +
+                          n_tokens * (table.bytes / c.vocab) + cache_bytes);
   sample.operations += 2.0 * static_cast<double>(body) * static_cast<double>(n_tokens) +
                        2.0 * static_cast<double>(census_.lm_head.parameters * n_logits) +
                        4.0 * static_cast<double>(c.n_layers * c.q_dim() * attended);

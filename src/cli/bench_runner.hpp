@@ -55,7 +55,7 @@ class BenchRunner {
   const Mixtral& network_;
   Executor& executor_;
   WeightCensus census_;
-  std::vector<KvCache> caches_;              // [batch]
+  std::vector<KvCache> caches_;               // [batch]
   std::vector<std::vector<TokenId>> tokens_;  // [batch][n_ctx]
   Workspace workspace_;
   std::vector<BatchItem> items_;  // of the next forward pass

@@ -251,21 +251,28 @@ void add_bench(CLI::App& app) {
         ->allow_extra_args(false)
         ->check(whole_number(min));
   };
-  list("-p,--prompt", options->prompts, "Lengths of prompts, such as 16,128,512 (default: 512; 0: none)", 0);
-  list("-n,--decode", options->decodes, "Numbers of tokens to decode one by one (default: 128; 0: none)", 0);
+  list("-p,--prompt", options->prompts,
+       "Lengths of prompts, such as 16,128,512 (default: 512; 0: none)", 0);
+  list("-n,--decode", options->decodes,
+       "Numbers of tokens to decode one by one (default: 128; 0: none)", 0);
   list("-d,--depth", options->depths, "Tokens in the context before (default: 0)", 0);
   list("-b,--batch", options->batches, "Sequences side by side (default: 1)", 1);
-  command->add_option("-r,--repetitions", options->repetitions, "Timed runs of each test (default: 5)")
+  command
+      ->add_option("-r,--repetitions", options->repetitions, "Timed runs of each test (default: 5)")
       ->check(whole_number(1));
   command->add_option("--seed", options->seed, "Chooses the random tokens (default: 0)")
       ->check(whole_number(0));
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
-      "ppN: a prompt of N random tokens, in chunks of 512. tgN: N tokens decoded one by one. @dD: in a\n"
-      "context that holds D tokens. @bB: B sequences side by side; tokens per second of all together.\n"
-      "Each figure is the median of the repetitions, after one that isn't counted; every repetition\n"
+      "ppN: a prompt of N random tokens, in chunks of 512. tgN: N tokens decoded one by one. @dD: "
+      "in a\n"
+      "context that holds D tokens. @bB: B sequences side by side; tokens per second of all "
+      "together.\n"
+      "Each figure is the median of the repetitions, after one that isn't counted; every "
+      "repetition\n"
       "runs all tests and then the roofs: reading memory with all threads, and oneDNN alone\n"
-      "multiplying [prompt, hidden] by an expert's matrix that is packed as it likes. Bytes per token\n"
+      "multiplying [prompt, hidden] by an expert's matrix that is packed as it likes. Bytes per "
+      "token\n"
       "are those of the weights (of the experts that were chosen) and of the cache, each once per\n"
       "forward pass.\n\n"
       "Examples:\n"

@@ -233,7 +233,8 @@ void add_chat(CLI::App& app) {
   command->footer(
       "Lines that begin with \"/\" are commands: /help lists them. Ctrl-C stops the reply, Ctrl-D\n"
       "quits. Lines that were typed are kept in $XDG_STATE_HOME/mixtral/history (by default in\n"
-      "~/.local/state). When standard input is no terminal, each of its lines is a message and only\n"
+      "~/.local/state). When standard input is no terminal, each of its lines is a message and "
+      "only\n"
       "the replies are printed.\n\n"
       "Examples:\n"
       "  mixtral chat examples/models/pocket-mixtral\n"

@@ -63,7 +63,8 @@ std::vector<std::string> read_prompts(const GenerateCommand& command) {
                 "expected a prompt: -p TEXT, -p - for standard input, or -f FILE");
   }
   for (const std::string& prompt : prompts) {
-    if (prompt.empty()) throw Error(ErrorCode::invalid_argument, "expected a prompt, found no text");
+    if (prompt.empty())
+      throw Error(ErrorCode::invalid_argument, "expected a prompt, found no text");
   }
   return prompts;
 }
@@ -166,12 +167,12 @@ class GenerateRun {
     for (const std::string& prompt : prompts_) {
       Result& result = results_.emplace_back();
       result.n_prompt = count_tokens(command_, model_, prompt);
-      longest = std::max(longest, result.n_prompt +
-                                      n_new_tokens(command_, model_, result.n_prompt, limit));
+      longest = std::max(longest,
+                         result.n_prompt + n_new_tokens(command_, model_, result.n_prompt, limit));
     }
     context.n_ctx = std::min(longest, limit);
-    Batch batch(model_, {.context = context,
-                         .max_sequences = std::min(prompts_.size(), kMaxSideBySide)});
+    Batch batch(model_,
+                {.context = context, .max_sequences = std::min(prompts_.size(), kMaxSideBySide)});
     for (std::size_t i = 0; i < prompts_.size(); ++i) {
       const GenerateOptions options = options_for(results_[i].n_prompt, context.n_ctx);
       if (command_.chat) {
@@ -212,12 +213,9 @@ class GenerateRun {
 
   Json describe(std::size_t index) const {
     const Result& result = results_[index];
-    Json json = {{"prompt", prompts_[index]},
-                 {"text", result.text},
-                 {"ids", result.ids},
-                 {"finish_reason", name_of(result.finish)},
-                 {"seed", sampling_.seed},
-                 {"timings", describe_timings(result, start_)}};
+    Json json = {{"prompt", prompts_[index]}, {"text", result.text},
+                 {"ids", result.ids},         {"finish_reason", name_of(result.finish)},
+                 {"seed", sampling_.seed},    {"timings", describe_timings(result, start_)}};
     if (command_.logprobs) json["logprobs"] = result.logprobs;
     return json;
   }
@@ -252,7 +250,7 @@ class GenerateRun {
   Model model_;
   SamplingOptions sampling_;
   bool streams_;
-  std::vector<Result> results_;  // [n_prompts]
+  std::vector<Result> results_;       // [n_prompts]
   std::optional<Progress> progress_;  // while the prompt is read
   Clock::time_point start_ = {};
 };
@@ -271,8 +269,9 @@ void add_generate(CLI::App& app) {
   CLI::App* command = app.add_subcommand("generate", "Continue a text, or answer a request");
   add_model_options(*command, options->model);
   add_context_option(*command, options->model, "what the prompts and -n need");
-  command->add_option("-p,--prompt", options->prompts,
-                      "The text to continue; \"-\": standard input. Repeat it for several at once")
+  command
+      ->add_option("-p,--prompt", options->prompts,
+                   "The text to continue; \"-\": standard input. Repeat it for several at once")
       ->allow_extra_args(false);
   command->add_option("-f,--file", options->files, "The same from a file")->allow_extra_args(false);
   command
@@ -287,14 +286,16 @@ void add_generate(CLI::App& app) {
                    "End before this text, which isn't printed. Repeat it for several")
       ->allow_extra_args(false);
   add_sampling_options(*command, options->sampling);
+  command->add_flag("--timings", options->timings, "Print on stderr how long it took");
+  CLI::Option* json = command->add_flag(
+      "--json", options->json,
+      "Print an object with prompt, text, ids, finish_reason (eos, stop, length or cancelled), "
+      "seed, timings and logprobs; an array of them for several prompts");
   command
       ->add_option("--logprobs", options->logprobs,
-                   "With --json: ln of each token's probability, and of so many alternatives")
-      ->check(whole_number(0));
-  command->add_flag("--timings", options->timings, "Print on stderr how long it took");
-  command->add_flag("--json", options->json,
-                    "Print an object with prompt, text, ids, finish_reason (eos, stop, length or "
-                    "cancelled), seed, timings and logprobs; an array of them for several prompts");
+                   "In the JSON: ln of each token's probability, and of so many alternatives")
+      ->check(whole_number(0))
+      ->needs(json);
   command->footer(
       "Only new text is printed, followed by a line break; several texts each after a line\n"
       "\"==> 1 <==\". One line break at the end of a file or of standard input isn't part of the\n"

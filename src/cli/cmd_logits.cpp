@@ -52,7 +52,8 @@ void add_logits(CLI::App& app) {
   command->add_option("-o,--output", options->output, "The file, replaced when complete")
       ->required();
   command->footer(
-      "The file is a NumPy array float32 [n_tokens, vocab]; row i is what follows the tokens 0..i.\n"
+      "The file is a NumPy array float32 [n_tokens, vocab]; row i is what follows the tokens "
+      "0..i.\n"
       "\n"
       "Examples:\n"
       "  mixtral logits examples/models/pocket-mixtral --ids 1,319,263 -o logits.npy\n"

@@ -51,7 +51,7 @@ struct Score {
 
 /// A piece of the text that is evaluated in a context of its own, after BOS.
 struct Window {
-  std::size_t begin, end;   // tokens of the text
+  std::size_t begin, end;    // tokens of the text
   std::size_t first_scored;  // those before it were scored by earlier windows
 };
 
@@ -72,7 +72,8 @@ void score_window(const Window& window, std::span<const TokenId> text, TokenId b
                   Context& context, Score& score) {
   std::vector<TokenId> input = {bos};
   input.insert(input.end(), text.begin() + window.begin, text.begin() + window.end - 1);
-  const std::size_t n_known = window.first_scored - window.begin;  // inputs whose logits don't matter
+  const std::size_t n_known =
+      window.first_scored - window.begin;  // inputs whose logits don't matter
 
   context.rewind(0);
   const std::span<const TokenId> ids = input;
@@ -120,11 +121,12 @@ void perplexity(const PerplexityOptions& options) {
     context_options.n_ctx = std::min(kDefaultContext, model.config().max_position);
   }
   const std::size_t n_ctx = context_options.n_ctx;
-  const std::size_t stride = options.stride == 0 ? std::max<std::size_t>(n_ctx / 2, 1) : options.stride;
+  const std::size_t stride =
+      options.stride == 0 ? std::max<std::size_t>(n_ctx / 2, 1) : options.stride;
   if (stride > n_ctx) {
-    throw Error(ErrorCode::invalid_argument, "--stride: expected at most --ctx = " +
-                                                 std::to_string(n_ctx) + ", found " +
-                                                 std::to_string(stride));
+    throw Error(ErrorCode::invalid_argument,
+                "--stride: expected at most --ctx = " + std::to_string(n_ctx) + ", found " +
+                    std::to_string(stride));
   }
   Context context(model, context_options);
 
@@ -158,7 +160,8 @@ void perplexity(const PerplexityOptions& options) {
 
 void add_perplexity(CLI::App& app) {
   auto options = std::make_shared<PerplexityOptions>();
-  CLI::App* command = app.add_subcommand("perplexity", "Measure how well the model predicts a text");
+  CLI::App* command =
+      app.add_subcommand("perplexity", "Measure how well the model predicts a text");
   add_model_options(*command, options->model);
   add_context_option(*command, options->model, "2048, or what the model was made for");
   command->add_option("FILE", options->file, "The text; \"-\": standard input")->required();
@@ -169,7 +172,8 @@ void add_perplexity(CLI::App& app) {
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "The text is tokenized as a whole. Windows of --ctx tokens begin every --stride tokens;\n"
-      "each is read in a fresh context after the beginning-of-text token. A window scores the tokens that no window before it has scored, so\n"
+      "each is read in a fresh context after the beginning-of-text token. A window scores the "
+      "tokens that no window before it has scored, so\n"
       "each token of the text counts once, and beyond the first window has at least ctx - stride\n"
       "tokens of context. perplexity = exp(mean of -ln p(token)); --stride equal to --ctx gives\n"
       "disjoint chunks. The figure after +- is one standard error.\n\n"

@@ -94,7 +94,7 @@ Config config_of_shape(const std::string& shape) {
   config.ffn = ffn;
   config.n_layers = layers;
   config.n_heads = heads != 0 ? heads : default_head_count(hidden);
-  config.n_kv_heads = kv_heads != 0               ? kv_heads
+  config.n_kv_heads = kv_heads != 0             ? kv_heads
                       : config.n_heads % 4 == 0 ? config.n_heads / 4
                                                 : config.n_heads;
   config.head_dim = hidden / config.n_heads;
@@ -118,16 +118,15 @@ void synth(const SynthOptions& options) {
   config.n_layers = options.n_layers.value_or(config.n_layers);
   ThreadPool pool(options.n_threads);
   Progress progress("writing");
-  write_synthetic_checkpoint(
-      options.directory, config,
-      {.dtype = parse_dtype(options.dtype),
-       .seed = options.seed,
-       .on_progress =
-           [&](const SyntheticProgress& written) {
-             progress.update(written.done, written.total);
-             return stop_signal() == 0;
-           }},
-      pool);
+  write_synthetic_checkpoint(options.directory, config,
+                             {.dtype = parse_dtype(options.dtype),
+                              .seed = options.seed,
+                              .on_progress =
+                                  [&](const SyntheticProgress& written) {
+                                    progress.update(written.done, written.total);
+                                    return stop_signal() == 0;
+                                  }},
+                             pool);
 }
 
 }  // namespace
@@ -146,8 +145,9 @@ void add_synth(CLI::App& app) {
   command->add_option("--dtype", options->dtype, "Type of the weights (default: bf16)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
   command
-      ->add_option("--seed", options->seed,
-                   "Where the random numbers start; the same seed gives the same files (default: 0)")
+      ->add_option(
+          "--seed", options->seed,
+          "Where the random numbers start; the same seed gives the same files (default: 0)")
       ->check(whole_number(0));
   command
       ->add_option("-t,--threads", options->n_threads,

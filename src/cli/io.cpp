@@ -22,7 +22,8 @@ std::string read_all(std::FILE* file, const std::string& name) {
     text.append(buffer.data(), count);
   }
   check_interrupt();
-  if (std::ferror(file) != 0) throw Error(ErrorCode::io, name + ": can't read it: " + reason(errno));
+  if (std::ferror(file) != 0)
+    throw Error(ErrorCode::io, name + ": can't read it: " + reason(errno));
   return text;
 }
 
@@ -61,7 +62,8 @@ std::string read_input(const std::string& path) {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) throw Error(ErrorCode::io, quoted(path) + ": can't open it: " + reason(errno));
+  if (file == nullptr)
+    throw Error(ErrorCode::io, quoted(path) + ": can't open it: " + reason(errno));
   return read_all(file.get(), quoted(path));
 }
 

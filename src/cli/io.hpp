@@ -24,8 +24,8 @@ std::string_view without_final_newline(std::string_view text) noexcept;
 /// Without spaces and line breaks at both ends.
 std::string_view trimmed(std::string_view text) noexcept;
 
-/// The ids in "1,2,3"; spaces around the numbers are fine. Throws Error(invalid_argument) that shows
-/// the entry at fault.
+/// The ids in "1,2,3"; spaces around the numbers are fine. Throws Error(invalid_argument) that
+/// shows the entry at fault.
 std::vector<TokenId> parse_ids(std::string_view text);
 
 /// "1,2,3".

@@ -45,7 +45,8 @@ void add_commands(CLI::App& app) {
 }
 
 bool has_command(CLI::App& app, const std::string& name) {
-  return !app.get_subcommands([&](CLI::App* command) { return command->get_name() == name; }).empty();
+  return !app.get_subcommands([&](CLI::App* command) { return command->get_name() == name; })
+              .empty();
 }
 
 /// "mixtral generate", or "mixtral" before a command was recognised.

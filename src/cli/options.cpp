@@ -46,9 +46,9 @@ CLI::Validator whole_number(std::size_t min, std::size_t max) {
 
 ComputeOptions ModelOptions::compute() const {
   return {.isa = by_name(std::array{Isa::baseline, Isa::avx2, Isa::avx512}, isa),
-          .gemm = by_name(std::array{GemmKind::native, GemmKind::onednn, GemmKind::openblas,
-                                     GemmKind::eigen},
-                          gemm),
+          .gemm = by_name(
+              std::array{GemmKind::native, GemmKind::onednn, GemmKind::openblas, GemmKind::eigen},
+              gemm),
           .precision = precision == "f32" ? Precision::f32 : Precision::automatic};
 }
 
@@ -98,9 +98,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 void add_context_option(CLI::App& command, ModelOptions& options, const std::string& otherwise) {
   command
-      .add_option("--ctx", options.n_ctx,
-                  "Tokens that a context holds, prompt and new text together (default: " +
-                      otherwise + ")")
+      .add_option(
+          "--ctx", options.n_ctx,
+          "Tokens that a context holds, prompt and new text together (default: " + otherwise + ")")
       ->check(whole_number(1));
 }
 
@@ -116,16 +116,17 @@ std::filesystem::path model_directory(const std::filesystem::path& path) {
 
 Model load_model(const ModelOptions& options) {
   Progress progress("loading");
-  return load(model_directory(options.path), {.compute = options.compute(),
-                                              .on_progress = [&](const LoadProgress& load) {
-                                                progress.update(load.done, load.total);
-                                                return stop_signal() == 0;
-                                              }});
+  return load(model_directory(options.path),
+              {.compute = options.compute(), .on_progress = [&](const LoadProgress& load) {
+                 progress.update(load.done, load.total);
+                 return stop_signal() == 0;
+               }});
 }
 
 void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
   constexpr const char* kGroup = "Sampling (default: what the model's generation_config.json says)";
-  command.add_option("--temperature", flags.temperature, "Divides the logits; 0: always the likeliest")
+  command
+      .add_option("--temperature", flags.temperature, "Divides the logits; 0: always the likeliest")
       ->group(kGroup);
   command
       .add_option("--top-k", flags.top_k,
@@ -164,8 +165,8 @@ void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
 SamplingOptions SamplingFlags::over(SamplingOptions defaults) const {
   SamplingOptions options = std::move(defaults);
   const bool filters = top_k || top_p || min_p;
-  options.temperature = temperature.value_or(
-      filters && options.temperature == 0 ? 1.0 : options.temperature);
+  options.temperature =
+      temperature.value_or(filters && options.temperature == 0 ? 1.0 : options.temperature);
   options.top_k = top_k.value_or(options.top_k);
   options.top_p = top_p.value_or(options.top_p);
   options.min_p = min_p.value_or(options.min_p);

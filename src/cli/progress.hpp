@@ -7,8 +7,8 @@
 
 namespace mixtral::cli {
 
-/// Draws one line on stderr once the work has taken a second, and wipes it at the end. Draws nothing
-/// when stderr is no terminal.
+/// Draws one line on stderr once the work has taken a second, and wipes it at the end. Draws
+/// nothing when stderr is no terminal.
 class Progress {
  public:
   explicit Progress(std::string label);

@@ -63,7 +63,8 @@ class OneDnnRoof final : public GemmRoof {
   }
 
   void multiply() {
-    product_.execute(stream_, {{DNNL_ARG_SRC, x_}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_DST, out_}});
+    product_.execute(stream_,
+                     {{DNNL_ARG_SRC, x_}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_DST, out_}});
     stream_.wait();
   }
 

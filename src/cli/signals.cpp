@@ -1,7 +1,8 @@
 #include "signals.hpp"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "exit_code.hpp"
 #include "mixtral/core/error.hpp"

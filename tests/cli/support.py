@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 COMMAND = os.environ["MIXTRAL_COMMAND"]
@@ -63,6 +64,12 @@ class CommandTest(unittest.TestCase):
         self.assertTrue(message.startswith("mixtral"), message)
         for words in [says] if isinstance(says, str) else says:
             self.assertIn(words, message)
+
+    def wait_until(self, condition, process):
+        """Waits while `process` runs."""
+        while not condition():
+            self.assertIsNone(process.poll(), "the command ended too early")
+            time.sleep(0.02)
 
     def synth(self, name="synth", shape="64x96x2x4x2x4x128", *options):
         directory = self.scratch / name

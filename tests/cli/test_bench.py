@@ -1,9 +1,9 @@
 """bench: the form of its report, the bytes that it counts, and a weight file that shrinks."""
 
 import os
+import pathlib
 import signal
 import subprocess
-import time
 import unittest
 
 from support import GOLDENS, IO, MODEL, NO_ROOM, OK, USAGE, CommandTest, command_line, environment
@@ -60,8 +60,8 @@ class Bench(CommandTest):
         self.assertIn(b"roofs: read ", result.stderr)
 
     def test_bad_input(self):
-        for option, value in [("-p", "x"), ("-p", "16,x"), ("-p", "-1"), ("--decode", "1.5"), ("-b", "0"),
-                              ("-r", "0"), ("-d", "-3"), ("-t", "0")]:
+        for option, value in [("-p", "x"), ("-p", "16,x"), ("-p", "-1"), ("--decode", "1.5"),
+                              ("-b", "0"), ("-r", "0"), ("-d", "-3"), ("-t", "0")]:
             self.assert_fails(USAGE, "bench", MODEL, option, value, says="expected a whole number")
         self.assert_fails(USAGE, "bench", MODEL, "-p", "0", "-n", "0", says="at least one test")
         self.assert_fails(NO_ROOM, "bench", MODEL, "-p", "2000", says=["pp2000", "1024"])
@@ -74,12 +74,13 @@ class Signals(CommandTest):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env=environment())
         self.addCleanup(process.kill)
+        maps = pathlib.Path(f"/proc/{process.pid}/maps")
+        self.wait_until(lambda: "model.safetensors" in maps.read_text(), process)
         return process
 
     def test_a_weight_file_that_shrinks(self):
         directory = self.synth(shape="256x512x4")
         process = self.start(directory)
-        time.sleep(1)
         os.truncate(directory / "model.safetensors", 100000)
         output, message = process.communicate(timeout=120)
         self.assertEqual((process.returncode, output), (IO, b""), message)
@@ -87,7 +88,6 @@ class Signals(CommandTest):
 
     def test_bus_error(self):
         process = self.start(self.synth(shape="256x512x4"))
-        time.sleep(0.5)
         process.send_signal(signal.SIGBUS)  # as the system does for a page that is gone
         _, message = process.communicate(timeout=120)
         self.assertEqual(process.returncode, IO)
@@ -95,7 +95,6 @@ class Signals(CommandTest):
 
     def test_terminate(self):
         process = self.start(self.synth(shape="256x512x4"))
-        time.sleep(1)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=120)
         self.assertEqual(process.returncode, 128 + signal.SIGTERM)

@@ -69,7 +69,8 @@ class Pipe(CommandTest):
         self.assertEqual(self.output("chat", MODEL, stdin=""), "")
 
     def test_bad_input(self):
-        self.assert_fails(BAD_MODEL, "chat", GOLDENS / "window7", stdin="Hello!\n", says="tokenizer")
+        self.assert_fails(BAD_MODEL, "chat", GOLDENS / "window7", stdin="Hello!\n",
+                          says="tokenizer")
         self.assert_fails(IO, "chat", MODEL, stdin=f"/save {self.scratch}/no/where\n", says="where")
         self.assert_fails(USAGE, "chat", MODEL, "--top-p", "7", stdin="Hello!\n", says="top_p")
 

@@ -42,7 +42,8 @@ class Generate(CommandTest):
     def test_stop(self):
         whole = self.generate("-p", PROMPT, "-n", 30, *GREEDY)["text"]
         for stop in [whole[10:14], whole[12:13]]:
-            result = self.generate("-p", PROMPT, "-n", 30, "--stop", "\x01", "--stop", stop, *GREEDY)
+            result = self.generate("-p", PROMPT, "-n", 30, *GREEDY, "--stop", "\x01", "--stop",
+                                   stop)
             self.assertEqual(result["text"], whole[:whole.index(stop)])
             self.assertEqual(result["finish_reason"], "stop")
 
@@ -101,8 +102,9 @@ class Generate(CommandTest):
         self.assertEqual(text, f"==> 1 <==\n{alone[0]['text']}\n\n==> 2 <==\n{alone[1]['text']}\n")
 
     def test_chat(self):
-        asked = self.generate("-p", "What is your favourite condiment?", "--chat", "-n", 10, *GREEDY)
-        plain = self.generate("-p", "What is your favourite condiment?", "-n", 10, *GREEDY)
+        question = "What is your favourite condiment?"
+        asked = self.generate("-p", question, "--chat", "-n", 10, *GREEDY)
+        plain = self.generate("-p", question, "-n", 10, *GREEDY)
         self.assertGreater(asked["timings"]["prompt_tokens"], plain["timings"]["prompt_tokens"])
         told = self.generate("-p", "Hi", "--chat", "--system", "Be brief.", "-n", 1)
         self.assertGreater(told["timings"]["prompt_tokens"],
@@ -111,7 +113,8 @@ class Generate(CommandTest):
     def test_timings(self):
         result = self.run_command("generate", MODEL, "-p", PROMPT, "-n", 3, "--timings")
         self.assertEqual(result.returncode, OK)
-        self.assertRegex(result.stderr.decode(), r"^prompt: \d+ tokens in .* s; text: 3 tokens in .* s\n$")
+        self.assertRegex(result.stderr.decode(),
+                         r"^prompt: \d+ tokens in .* s; text: 3 tokens in .* s\n$")
 
     def test_default_length_shrinks_to_the_context(self):
         result = self.generate("-p", PROMPT, "--ctx", 12, "--seed", 1)
@@ -131,6 +134,7 @@ class Generate(CommandTest):
         fails(USAGE, "-p", "x", "--top-p", "0", says="top_p")
         fails(USAGE, "-p", "x", "--min-p", "2", says="min_p")
         fails(USAGE, "-p", "x", "--repeat-penalty", "0", says="repetition_penalty")
+        fails(USAGE, "-p", "x", "--logprobs", "2", says="--json")
         fails(USAGE, "-p", "x", "--seed", "-1", says="--seed")
         fails(USAGE, "-p", "x", "--stop", "", says="stop")
         fails(USAGE, "-p", "x", "--system", "Be brief.", says="--chat")

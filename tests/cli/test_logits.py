@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 import unittest
 
 from support import (GOLDENS, INTERRUPTED, IO, NO_ROOM, USAGE, CommandTest, command_line,
@@ -19,7 +18,8 @@ def relative_error(found, expected):
 class Logits(CommandTest):
     def logits(self, model, ids, *options):
         path = self.scratch / "logits.npy"
-        self.assertEqual(self.output("logits", model, "--ids", join_ids(ids), "-o", path, *options), "")
+        text = self.output("logits", model, "--ids", join_ids(ids), "-o", path, *options)
+        self.assertEqual(text, "")
         self.assertEqual(os.listdir(self.scratch), ["logits.npy"])
         return read_npy(path)
 
@@ -67,7 +67,8 @@ class Logits(CommandTest):
     def test_bad_ids_leave_nothing(self):
         output = self.scratch / "x.npy"
         model = GOLDENS / "window7"
-        for ids, shown in [("1,2,x", '"x"'), ("1,-2", '"-2"'), ("", '""'), ("1,1000000", "1000000")]:
+        for ids, shown in [("1,2,x", '"x"'), ("1,-2", '"-2"'), ("", '""'),
+                           ("1,1000000", "1000000")]:
             self.assert_fails(USAGE, "logits", model, "--ids", ids, "-o", output, says=shown)
         self.assert_fails(NO_ROOM, "logits", model, "--ids", "1,2,3", "--ctx", "2", "-o", output)
         self.assertEqual(os.listdir(self.scratch), [])
@@ -80,10 +81,11 @@ class Logits(CommandTest):
         process.stdin.write(b"1" + b",1" * 30000)
         process.stdin.close()
         process.stdin = None
-        time.sleep(0.5)
+        self.wait_until(lambda: len(os.listdir(self.scratch)) > 1, process)
         process.send_signal(signal.SIGINT)
         _, message = process.communicate(timeout=120)
-        self.assertEqual((process.returncode, message), (INTERRUPTED, b"mixtral logits: interrupted\n"))
+        self.assertEqual((process.returncode, message),
+                         (INTERRUPTED, b"mixtral logits: interrupted\n"))
         self.assertEqual(os.listdir(self.scratch), ["synth"])
 
     def test_unwritable_output(self):

@@ -5,8 +5,8 @@ import unittest
 
 from support import GOLDENS, IO, MODEL, USAGE, CommandTest, join_ids, read_npy
 
-TEXTS = ["Hello, world!", " two  spaces ", "tab\tand\nline", "naïve café 北京 🦙", "<s>[INST] hi [/INST]</s>",
-         "-dash", "[a,b]", "%d %s", "{}"]
+TEXTS = ["Hello, world!", " two  spaces ", "tab\tand\nline", "naïve café 北京 🦙",
+         "<s>[INST] hi [/INST]</s>", "-dash", "[a,b]", "%d %s", "{}"]
 
 
 class Tokenize(CommandTest):
@@ -100,7 +100,8 @@ class Perplexity(CommandTest):
                                                            stdin=self.TEXT)["ids"]))
         self.assertEqual(result["n_bytes"], len(self.TEXT))
         self.assertAlmostEqual(result["bits_per_byte"],
-                               result["mean_nll"] * result["n_tokens"] / math.log(2) / len(self.TEXT))
+                               result["mean_nll"] * result["n_tokens"] / math.log(2) /
+                               len(self.TEXT))
 
     def test_sliding_windows(self):
         path = self.write(self.TEXT)
@@ -124,14 +125,15 @@ class Perplexity(CommandTest):
 
     def test_text_output_and_standard_input(self):
         text = self.output("perplexity", MODEL, "-", stdin=self.TEXT)
-        self.assertRegex(text, r"^perplexity \d+\.\d+ \+- \d+\.\d+ \(\d+ tokens, context 1024, stride 512")
+        self.assertRegex(text,
+                         r"^perplexity \d+\.\d+ \+- \d+\.\d+ \(\d+ tokens, context 1024, stride 512")
 
     def test_bad_input(self):
         self.assert_fails(USAGE, "perplexity", MODEL, self.write(""), says="empty")
         self.assert_fails(IO, "perplexity", MODEL, self.scratch / "none", says="none")
         self.assert_fails(IO, "perplexity", MODEL, self.scratch, says=str(self.scratch))
-        self.assert_fails(USAGE, "perplexity", MODEL, self.write("x"), "--ctx", "4", "--stride", "5",
-                          says="--stride")
+        self.assert_fails(USAGE, "perplexity", MODEL, self.write("x"), "--ctx", "4",
+                          "--stride", "5", says="--stride")
         self.assert_fails(USAGE, "perplexity", MODEL, self.write("x"), "--ctx", "0", says="--ctx")
 
 

@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import subprocess
-import time
 import unittest
 
-from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, OK, USAGE, CommandTest, command_line,
-                     environment)
+from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, OK, USAGE, CommandTest,
+                     command_line, environment)
 
 COMMANDS = ["generate", "chat", "tokenize", "detokenize", "logits", "perplexity", "info", "synth",
             "bench"]
@@ -140,8 +139,8 @@ class Info(CommandTest):
         self.assertEqual(memory["cache_bytes"], 1000 * 2 * 2 * 2 * 16 * 4)
         self.assertGreater(memory["context_bytes"], memory["cache_bytes"])
         self.assertEqual(self.json("info", directory)["memory"]["cache_dtype"], "f16")
-        self.assertEqual(self.json("info", directory, "--precision", "f32")["memory"]["cache_dtype"],
-                         "f32")
+        exact = self.json("info", directory, "--precision", "f32")
+        self.assertEqual(exact["memory"]["cache_dtype"], "f32")
 
     def test_compute(self):
         compute = self.json("info", MODEL, "--isa", "baseline", "-t", 3)["compute"]
@@ -202,16 +201,18 @@ class Synth(CommandTest):
 
     def test_existing_directory_is_left_alone(self):
         (self.scratch / "keep").write_text("mine")
-        self.assert_fails(USAGE, "synth", self.scratch, "--shape", "64x96x1", says=str(self.scratch))
+        self.assert_fails(USAGE, "synth", self.scratch, "--shape", "64x96x1",
+                          says=str(self.scratch))
         self.assertEqual(os.listdir(self.scratch), ["keep"])
 
     def test_missing_parent(self):
         self.assert_fails(IO, "synth", self.scratch / "no" / "where", "--shape", "64x96x1")
 
     def test_interrupt_leaves_nothing(self):
-        process = subprocess.Popen(command_line("synth", self.scratch / "x", "--shape", "1024x4096x8"),
+        process = subprocess.Popen(command_line("synth", self.scratch / "x", "--shape",
+                                                "1024x4096x8"),
                                    stderr=subprocess.PIPE, env=environment())
-        time.sleep(0.5)
+        self.wait_until(lambda: os.listdir(self.scratch), process)
         process.send_signal(signal.SIGINT)
         _, message = process.communicate(timeout=120)
         self.assertEqual(process.returncode, INTERRUPTED)
