@@ -59,6 +59,28 @@ struct Memory<Arch, float> {
 
 #if defined(__x86_64__)
 template <>
+struct Memory<Baseline, F16> {
+  static Vec<Baseline> load(const F16* from) noexcept {
+    const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    const __m128i bits = _mm_unpacklo_epi16(packed, _mm_setzero_si128());
+    const __m128i sign = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x8000)), 16);
+    const __m128i magnitude = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fff)), 13);
+    // 2^112 is the difference of the exponents' biases; the product normalises subnormals too.
+    const __m128 scaled =
+        _mm_mul_ps(_mm_castsi128_ps(magnitude), _mm_castsi128_ps(_mm_set1_epi32(0x77800000)));
+    const __m128i special = _mm_and_si128(
+        _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(0x7bff << 13)), _mm_set1_epi32(0x7f800000));
+    return _mm_castsi128_ps(
+        _mm_or_si128(_mm_or_si128(_mm_castps_si128(scaled), special), sign));
+  }
+  static void store(F16* to, Vec<Baseline> value) noexcept {
+    float widened[4];
+    value.store_unaligned(widened);
+    for (int i = 0; i < 4; ++i) to[i] = to_f16(widened[i]);
+  }
+};
+
+template <>
 struct Memory<Baseline, BF16> {
   static Vec<Baseline> load(const BF16* from) noexcept {
     const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
