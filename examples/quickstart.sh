@@ -10,4 +10,6 @@ cd "$(dirname "$0")/.."
   cmake --preset release -DMIXTRAL_BUILD_TESTS=OFF -DMIXTRAL_BUILD_EXAMPLES=OFF
   cmake --build --preset release --target mixtral_command
 } >&2
-build/release/bin/mixtral generate examples/models/pocket-mixtral -p "${1:-Once upon a time}" -n 200
+prompt=${1:-Once upon a time}
+printf '%s' "$prompt"
+build/release/bin/mixtral generate examples/models/pocket-mixtral -p "$prompt" -n 200
