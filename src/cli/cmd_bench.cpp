@@ -33,10 +33,11 @@ struct BenchOptions {
   bool json = false;
 };
 
-/// One of these per repetition, so that each column drifts alike on a busy machine.
+/// Every repetition takes one sample of each, so that all drift alike on a busy machine.
 struct Measurements {
   std::vector<std::vector<BenchSample>> samples;  // [n_tests][repetitions]
   std::vector<double> read, f32, bf16;            // roofs; empty where there is none
+  Json peak_memory, private_memory;  // before the roofs, which take much for themselves
 };
 
 std::optional<double> median(std::vector<double> values) {
@@ -79,33 +80,6 @@ GemmShape gemm_shape(const BenchOptions& options, const Config& config) {
   return {longest == 0 ? kBenchChunk : std::min(longest, kBenchChunk), config.ffn, config.hidden};
 }
 
-Measurements measure(const BenchOptions& options, const std::vector<BenchTest>& tests,
-                     BenchRunner& runner, const Config& config, ThreadPool& pool) {
-  Measurements all;
-  all.samples.resize(tests.size());
-  const GemmShape shape = gemm_shape(options, config);
-  const auto f32 = make_gemm_roof(shape, DType::f32, pool.n_threads());
-  const auto bf16 = make_gemm_roof(shape, DType::bf16, pool.n_threads());
-  ReadRoof read;
-  Progress progress("measuring");
-  const std::size_t n_runs = (options.repetitions + 1) * tests.size();
-  std::size_t n_done = 0;
-  for (std::size_t repetition = 0; repetition <= options.repetitions; ++repetition) {
-    const bool is_warm_up = repetition == 0;
-    for (std::size_t i = 0; i < tests.size(); ++i) {
-      check_interrupt();
-      const BenchSample sample = runner.run(tests[i]);
-      if (!is_warm_up) all.samples[i].push_back(sample);
-      progress.update(++n_done, n_runs);
-    }
-    if (is_warm_up) continue;
-    all.read.push_back(read.measure(pool));
-    if (f32 != nullptr) all.f32.push_back(f32->measure());
-    if (bf16 != nullptr) all.bf16.push_back(bf16->measure());
-  }
-  return all;
-}
-
 /// A field of /proc/self/status that is given in kB, in bytes; null where there is none.
 Json process_bytes(const std::string& field) {
   std::ifstream status("/proc/self/status");
@@ -113,6 +87,37 @@ Json process_bytes(const std::string& field) {
     if (line.starts_with(field + ":")) return std::stoull(line.substr(field.size() + 1)) * 1024;
   }
   return nullptr;
+}
+
+Measurements measure(const BenchOptions& options, const std::vector<BenchTest>& tests,
+                     BenchRunner& runner, const Config& config, ThreadPool& pool) {
+  Measurements all;
+  all.samples.resize(tests.size());
+  Progress progress("measuring");
+  const std::size_t n_runs = (options.repetitions + 1) * tests.size();
+  std::size_t n_done = 0;
+  const auto run = [&](const BenchTest& test) {
+    check_interrupt();
+    const BenchSample sample = runner.run(test);
+    progress.update(++n_done, n_runs);
+    return sample;
+  };
+
+  for (const BenchTest& test : tests) run(test);  // warms up
+  all.peak_memory = process_bytes("VmHWM");
+  all.private_memory = process_bytes("RssAnon");
+
+  const GemmShape shape = gemm_shape(options, config);
+  const auto f32 = make_gemm_roof(shape, DType::f32, pool.n_threads());
+  const auto bf16 = make_gemm_roof(shape, DType::bf16, pool.n_threads());
+  ReadRoof read;
+  for (std::size_t repetition = 0; repetition < options.repetitions; ++repetition) {
+    for (std::size_t i = 0; i < tests.size(); ++i) all.samples[i].push_back(run(tests[i]));
+    all.read.push_back(read.measure(pool));
+    if (f32 != nullptr) all.f32.push_back(f32->measure());
+    if (bf16 != nullptr) all.bf16.push_back(bf16->measure());
+  }
+  return all;
 }
 
 /// `value` in units of `unit`; null where either is missing.
@@ -173,7 +178,8 @@ Json bench(const BenchOptions& options) {
   ThreadPool pool(options.model.n_threads);
   const DType cache_dtype = options.model.cache_dtype();
   BenchRunner runner(model.network(), pool, tests, cache_dtype, options.seed);
-  Json report = describe(measure(options, tests, runner, model.config(), pool), tests, model);
+  const Measurements all = measure(options, tests, runner, model.config(), pool);
+  Json report = describe(all, tests, model);
 
   report["model"] = options.model.path;
   report["isa"] = name_of(model.network().isa());
@@ -185,8 +191,8 @@ Json bench(const BenchOptions& options) {
   report["seed"] = options.seed;
   report["load_seconds"] = load_time.count();
   report["weight_bytes"] = model.network().checkpoint().weight_bytes();
-  report["peak_memory_bytes"] = process_bytes("VmHWM");
-  report["private_memory_bytes"] = process_bytes("RssAnon");
+  report["peak_memory_bytes"] = all.peak_memory;
+  report["private_memory_bytes"] = all.private_memory;
   return report;
 }
 
@@ -233,8 +239,11 @@ std::string summary_of(const Json& report) {
   text += std::to_string(report["n_threads"].get<std::size_t>()) + " threads, " +
           report["isa"].get<std::string>() + ", " + report["gemm"].get<std::string>() +
           ", precision " + report["precision"].get<std::string>() + ", loaded in " +
-          rate(report["load_seconds"], "s") + ", peak memory " +
-          format_bytes(report["peak_memory_bytes"].get<double>()) + "\n";
+          rate(report["load_seconds"], "s");
+  if (!report["peak_memory_bytes"].is_null()) {
+    text += ", peak memory " + format_bytes(report["peak_memory_bytes"].get<double>());
+  }
+  text += "\n";
   return text;
 }
 
@@ -274,7 +283,8 @@ void add_bench(CLI::App& app) {
       "multiplying [prompt, hidden] by an expert's matrix that is packed as it likes. Bytes per "
       "token\n"
       "are those of the weights (of the experts that were chosen) and of the cache, each once per\n"
-      "forward pass.\n\n"
+      "forward pass. Peak memory includes the weights that were read, which are page cache; the\n"
+      "private part of it, measured after the tests, is in the JSON.\n\n"
       "Examples:\n"
       "  mixtral bench examples/models/pocket-mixtral\n"
       "  mixtral bench MODEL -p 16,128,512 -n 32 -t 2 --json\n"
