@@ -1,9 +1,7 @@
-// What a decoder layer costs in synchronisations, and the rotary angles.
-#include <cmath>
+// What a decoder layer costs in synchronisations.
 #include <filesystem>
 
 #include "mixtral/io/checkpoint.hpp"
-#include "mixtral/layers/rotary.hpp"
 #include "mixtral/model/mixtral.hpp"
 #include "support/catch.hpp"
 
@@ -36,22 +34,4 @@ TEST_CASE("one token needs five parallel regions a layer and one for the logits"
   network.forward({&item, 1}, workspace, executor);
   // q, k, v | attention | output | gate and up | down
   REQUIRE(executor.n_regions == 5 * config.n_layers + 1);
-}
-
-TEST_CASE("rotary angles follow their formula") {
-  const std::size_t head_dim = 128;
-  const Rotary rotary(head_dim, 1e6);
-  std::vector<float> cos(head_dim / 2), sin(head_dim / 2);
-  for (const std::size_t position : {0, 1, 77, 4095, 65535}) {
-    rotary.angles(position, cos, sin);
-    for (std::size_t i = 0; i < head_dim / 2; ++i) {
-      const long double frequency =
-          std::pow(1e6L, -2.0L * static_cast<long double>(i) / static_cast<long double>(head_dim));
-      const long double angle = static_cast<long double>(position) * frequency;
-      // Frequency and angle are rounded to f32, as the reference does.
-      const double tolerance = 2e-7 * static_cast<double>(angle) + 1e-6;
-      REQUIRE(std::abs(cos[i] - static_cast<double>(std::cos(angle))) <= tolerance);
-      REQUIRE(std::abs(sin[i] - static_cast<double>(std::sin(angle))) <= tolerance);
-    }
-  }
 }

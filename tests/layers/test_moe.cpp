@@ -1,14 +1,20 @@
-// The mixture of experts against a loop over tokens in double precision.
+// The mixture of experts against a loop over tokens and experts in double precision.
+#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <random>
+#include <cstddef>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "layers/naive.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/layers/moe.hpp"
 #include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/kernel_tables.hpp"
 
 using namespace mixtral;
+using namespace mixtral::test;
 
 namespace {
 
@@ -16,143 +22,162 @@ struct Shape {
   std::size_t hidden, ffn, n_experts, top_k;
 };
 
-std::vector<float> random_floats(std::size_t n, unsigned seed, float scale) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-scale, scale);
-  std::vector<float> values(n);
-  for (float& value : values) value = uniform(generator);
-  return values;
+std::string name_of(const Shape& s) {
+  return "top " + std::to_string(s.top_k) + " of " + std::to_string(s.n_experts) + ", hidden " +
+         std::to_string(s.hidden) + ", ffn " + std::to_string(s.ffn);
 }
 
-WeightView view(const std::vector<float>& values, std::size_t rows, std::size_t cols) {
-  return {reinterpret_cast<const std::byte*>(values.data()), DType::f32, rows, cols};
-}
-
-/// Random f32 weights of one mixture.
-struct Weights {
-  explicit Weights(const Shape& s)
-      : shape(s), router(random_floats(s.n_experts * s.hidden, 1, 0.5f)) {
-    for (unsigned e = 0; e < s.n_experts; ++e) {
-      gate.push_back(random_floats(s.ffn * s.hidden, 10 + e, 0.3f));
-      up.push_back(random_floats(s.ffn * s.hidden, 30 + e, 0.3f));
-      down.push_back(random_floats(s.hidden * s.ffn, 50 + e, 0.3f));
+/// Random weights of one mixture.
+struct Model {
+  Model(const Shape& s, DType dtype) : shape(s) {
+    Random random(s.hidden + s.top_k);
+    router = random_weight(random, s.n_experts, s.hidden, dtype);
+    for (std::size_t e = 0; e < s.n_experts; ++e) {
+      gate.push_back(random_weight(random, s.ffn, s.hidden, dtype));
+      up.push_back(random_weight(random, s.ffn, s.hidden, dtype));
+      down.push_back(random_weight(random, s.hidden, s.ffn, dtype));
     }
   }
 
   Moe layer() const {
     std::vector<Expert> experts;
     for (std::size_t e = 0; e < shape.n_experts; ++e) {
-      experts.push_back({view(gate[e], shape.ffn, shape.hidden), view(up[e], shape.ffn, shape.hidden),
-                         view(down[e], shape.hidden, shape.ffn)});
+      experts.push_back({gate[e].view(), up[e].view(), down[e].view()});
     }
-    return Moe(Router(view(router, shape.n_experts, shape.hidden)), std::move(experts), shape.top_k);
+    return Moe(Router(router.view()), std::move(experts), shape.top_k);
   }
 
   Shape shape;
-  std::vector<float> router;
-  std::vector<std::vector<float>> gate, up, down;
+  Weight router;
+  std::vector<Weight> gate, up, down;
 };
 
-double dot(const float* row, const std::vector<double>& x) {
-  double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += row[i] * x[i];
-  return sum;
+/// The experts of a token, best first.
+std::vector<std::size_t> chosen(const Model& model, const Doubles& x) {
+  const Doubles logits = times(model.router, x);
+  std::vector<std::size_t> order;
+  for (std::size_t e = 0; e < logits.size(); ++e) order.push_back(e);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  order.resize(model.shape.top_k);
+  return order;
 }
 
-/// x + the weighted experts, by the definition.
-std::vector<double> naive(const Weights& w, const std::vector<double>& x) {
-  const auto& [hidden, ffn, n_experts, top_k] = w.shape;
-  std::vector<double> logits(n_experts), out(x);
-  for (std::size_t e = 0; e < n_experts; ++e) logits[e] = dot(w.router.data() + e * hidden, x);
-  std::vector<std::size_t> chosen;
-  while (chosen.size() < top_k) {
-    std::size_t best = n_experts;
-    for (std::size_t e = 0; e < n_experts; ++e) {
-      if (std::find(chosen.begin(), chosen.end(), e) != chosen.end()) continue;
-      if (best == n_experts || logits[e] > logits[best]) best = e;
-    }
-    chosen.push_back(best);
-  }
+/// x + sum over the chosen experts of softmax(logits of the chosen) * Expert(x).
+std::vector<float> by_definition(const Model& model, const Doubles& x) {
+  const Doubles logits = times(model.router, x);
+  const std::vector<std::size_t> experts = chosen(model, x);
   double denominator = 0;
-  for (const std::size_t e : chosen) denominator += std::exp(logits[e]);
-  for (const std::size_t e : chosen) {
-    std::vector<double> inner(ffn);
-    for (std::size_t i = 0; i < ffn; ++i) {
-      const double g = dot(w.gate[e].data() + i * hidden, x);
-      inner[i] = g / (1 + std::exp(-g)) * dot(w.up[e].data() + i * hidden, x);
+  for (const std::size_t e : experts) denominator += std::exp(logits[e]);
+  Doubles out = x;
+  for (const std::size_t e : experts) {
+    Doubles inner = times(model.gate[e], x);
+    const Doubles up = times(model.up[e], x);
+    for (std::size_t i = 0; i < inner.size(); ++i) inner[i] *= up[i] / (1 + std::exp(-inner[i]));
+    const Doubles result = times(model.down[e], inner);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] += std::exp(logits[e]) / denominator * result[i];
     }
-    for (std::size_t i = 0; i < hidden; ++i) {
-      out[i] += std::exp(logits[e]) / denominator * dot(w.down[e].data() + i * ffn, inner);
-    }
+  }
+  return to_floats(out);
+}
+
+/// Every row of x [n_tokens, hidden] by the definition.
+std::vector<float> by_definition(const Model& model, const std::vector<float>& x) {
+  std::vector<float> out;
+  for (std::size_t t = 0; t < x.size() / model.shape.hidden; ++t) {
+    const auto row = by_definition(model, to_doubles(row_of(x, model.shape.hidden, t)));
+    out.insert(out.end(), row.begin(), row.end());
   }
   return out;
 }
 
 /// The layer's output for x [n_tokens, hidden].
-std::vector<float> run(const Weights& w, const std::vector<float>& x, Executor& executor, Isa isa) {
-  const Shape& s = w.shape;
+std::vector<float> run(const Model& model, const std::vector<float>& x, const Compute& compute) {
+  const Shape& s = model.shape;
   const std::size_t n_tokens = x.size() / s.hidden;
-  const Compute compute{kernel_table(isa), executor, nullptr, false};
-  const Moe moe = w.layer();
-  MoeScratch scratch(n_tokens, s.hidden, s.ffn, s.n_experts, s.top_k, executor.n_threads());
-  std::vector<float> input(x), residual(x);
+  const Moe moe = model.layer();
+  MoeScratch scratch(n_tokens, s.hidden, s.ffn, s.n_experts, s.top_k, compute.executor.n_threads());
+  ActivationBuffer buffer(x.size());
+  const ActivationView input = buffer.view(moe.input_dtype(compute), n_tokens, s.hidden);
+  std::vector<float> residual = x;
   for (std::size_t t = 0; t < n_tokens; ++t) {
-    moe.route(t, input.data() + t * s.hidden, compute, scratch);
+    input.set_row(t, x.data() + t * s.hidden, compute.kernels);
+    moe.route(t, x.data() + t * s.hidden, compute, scratch);
   }
-  moe.forward({reinterpret_cast<std::byte*>(input.data()), DType::f32, n_tokens, s.hidden}, compute,
-              scratch, {residual.data(), n_tokens, s.hidden});
+  moe.forward(input, compute, scratch, {residual.data(), n_tokens, s.hidden});
   return residual;
 }
 
-const std::vector<Shape> kShapes = {{16, 24, 4, 1}, {20, 37, 8, 2}, {48, 300, 5, 4}, {33, 17, 3, 3}};
+const std::vector<Shape> kShapes = {
+    {16, 24, 4, 1}, {20, 37, 8, 2}, {48, 300, 5, 4}, {33, 17, 3, 3}};
 
 }  // namespace
 
 TEST_CASE("the mixture equals a loop over tokens and experts") {
   SerialExecutor serial;
   for (const Shape& shape : kShapes) {
-    const Weights weights(shape);
-    for (const std::size_t n_tokens : {1, 2, 7, 40}) {
-      const std::vector<float> x =
-          random_floats(n_tokens * shape.hidden, static_cast<unsigned>(n_tokens), 1.0f);
-      for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (isa > detect_isa()) continue;
-        const std::vector<float> found = run(weights, x, serial, isa);
-        for (std::size_t t = 0; t < n_tokens; ++t) {
-          const std::vector<double> expected =
-              naive(weights, {x.begin() + static_cast<std::ptrdiff_t>(t * shape.hidden),
-                              x.begin() + static_cast<std::ptrdiff_t>((t + 1) * shape.hidden)});
-          for (std::size_t i = 0; i < shape.hidden; ++i) {
-            REQUIRE(found[t * shape.hidden + i] == Approx(expected[i]).epsilon(1e-4).margin(1e-4));
-          }
+    for (const DType dtype : kDTypes) {
+      const Model model(shape, dtype);
+      for (const std::size_t n_tokens : {1, 2, 7, 40}) {
+        const auto x = Random(n_tokens).reals(n_tokens * shape.hidden, 2);
+        const auto expected = by_definition(model, x);
+        for (const KernelTable* table : kernel_tables()) {
+          INFO(name_of(table->isa) << ", " << name_of(dtype) << ", " << name_of(shape) << ", "
+                                   << n_tokens << " tokens");
+          REQUIRE(relative_error(run(model, x, {*table, serial}), expected) < 1e-5);
+          const Compute rounding{.kernels = *table, .executor = serial, .round_activations = true};
+          REQUIRE(relative_error(run(model, x, rounding), expected) < 1e-2);
         }
       }
     }
   }
 }
 
-TEST_CASE("no thread count changes a bit of the mixture") {
+TEST_CASE("a batch that uses every expert, and one that uses a single one") {
   SerialExecutor serial;
-  const Weights weights(kShapes[2]);
-  const std::vector<float> x = random_floats(29 * weights.shape.hidden, 3, 1.0f);
-  const std::vector<float> expected = run(weights, x, serial, detect_isa());
-  for (const std::size_t n_threads : {2, 3, 5}) {
-    ThreadPool pool(n_threads);
-    const std::vector<float> found = run(weights, x, pool, detect_isa());
-    REQUIRE(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0);
+  const Shape shape{32, 40, 8, 2};
+  Model model(shape, DType::f32);
+  const auto x = Random(1).reals(64 * shape.hidden);
+  std::set<std::size_t> used;
+  for (std::size_t t = 0; t < 64; ++t) {
+    for (const std::size_t e : chosen(model, to_doubles(row_of(x, shape.hidden, t)))) used.insert(e);
+  }
+  REQUIRE(used.size() == shape.n_experts);
+  for (const KernelTable* table : kernel_tables()) {
+    REQUIRE(relative_error(run(model, x, {*table, serial}), by_definition(model, x)) < 1e-5);
+  }
+
+  const std::vector<float> zeros(shape.n_experts * shape.hidden);
+  model.router = Weight(zeros, shape.n_experts, shape.hidden, DType::f32);
+  for (const KernelTable* table : kernel_tables()) {
+    REQUIRE(relative_error(run(model, x, {*table, serial}), by_definition(model, x)) < 1e-5);
   }
 }
 
-TEST_CASE("tied router logits go to the lower expert") {
-  Weights weights(kShapes[1]);
-  std::fill(weights.router.begin(), weights.router.end(), 0.0f);
-  const Moe moe = weights.layer();
+TEST_CASE("no thread count, batch or order of tokens changes a bit of the mixture") {
   SerialExecutor serial;
-  const Compute compute{kernel_table(detect_isa()), serial, nullptr, false};
-  const Shape& s = weights.shape;
-  MoeScratch scratch(1, s.hidden, s.ffn, s.n_experts, s.top_k, 1);
-  const std::vector<float> x = random_floats(s.hidden, 5, 1.0f);
-  moe.route(0, x.data(), compute, scratch);
-  REQUIRE(scratch.experts == std::vector<std::uint32_t>{0, 1});
-  REQUIRE(scratch.weights == std::vector<float>{0.5f, 0.5f});
+  for (const Shape& shape : kShapes) {
+    const Model model(shape, DType::bf16);
+    const std::size_t n_tokens = 29;
+    const auto x = Random(3).reals(n_tokens * shape.hidden);
+    for (const KernelTable* table : kernel_tables()) {
+      for (const bool round : {false, true}) {
+        INFO(name_of(table->isa) << ", " << name_of(shape) << ", rounded " << round);
+        const auto on = [&](Executor& executor) {
+          return Compute{.kernels = *table, .executor = executor, .round_activations = round};
+        };
+        const auto together = run(model, x, on(serial));
+        for (std::size_t n_threads = 1; n_threads <= 5; ++n_threads) {
+          ThreadPool pool(n_threads);
+          REQUIRE(bit_difference(run(model, x, on(pool)), together) == "");
+        }
+        for (std::size_t t = 0; t < n_tokens; ++t) {
+          const auto row = row_of(x, shape.hidden, t);
+          const auto alone = run(model, {row.begin(), row.end()}, on(serial));
+          REQUIRE(bit_difference(alone, row_of(together, shape.hidden, t)) == "");
+        }
+      }
+    }
+  }
 }

@@ -1,4 +1,4 @@
-// Checks on thrown mixtral::Error.
+// Checks on thrown Error.
 #pragma once
 
 #include <initializer_list>
@@ -7,16 +7,16 @@
 #include "mixtral/core/error.hpp"
 #include "support/catch.hpp"
 
-namespace test {
+namespace mixtral::test {
 
 /// Requires `action` to throw an Error of this code whose message contains every part.
 template <class Action>
-void require_error(mixtral::ErrorCode code, std::initializer_list<std::string> parts,
+void require_error(ErrorCode code, std::initializer_list<std::string> parts,
                    Action action) {
   std::string message;
   try {
     action();
-  } catch (const mixtral::Error& error) {
+  } catch (const Error& error) {
     message = error.what();
     INFO(message);
     REQUIRE(error.code() == code);
@@ -29,4 +29,4 @@ void require_error(mixtral::ErrorCode code, std::initializer_list<std::string> p
   FAIL("no error was thrown");
 }
 
-}  // namespace test
+}  // namespace mixtral::test

@@ -34,6 +34,7 @@ inline std::vector<float> rounded(std::span<const float> values, DType dtype) {
 /// Owns a weight matrix.
 class Weight {
  public:
+  Weight() = default;
   Weight(std::span<const float> values, std::size_t rows, std::size_t cols, DType dtype)
       : bytes_(stored(values, dtype)),
         wide_(rounded(values, dtype)),
@@ -49,8 +50,8 @@ class Weight {
  private:
   std::vector<std::byte> bytes_;
   std::vector<float> wide_;
-  std::size_t rows_, cols_;
-  DType dtype_;
+  std::size_t rows_ = 0, cols_ = 0;
+  DType dtype_ = DType::f32;
 };
 
 }  // namespace mixtral::test

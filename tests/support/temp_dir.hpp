@@ -6,7 +6,7 @@
 #include <string>
 #include <system_error>
 
-namespace test {
+namespace mixtral::test {
 
 class TempDir {
  public:
@@ -29,4 +29,4 @@ class TempDir {
   std::filesystem::path path_;
 };
 
-}  // namespace test
+}  // namespace mixtral::test

@@ -29,13 +29,15 @@ using Vec = LoopVec;
 template <class Arch>
 inline constexpr std::size_t kWidth = Vec<Arch>::size;
 
-/// Conversions between memory in a storage type and a vector. This primary template widens element
-/// by element; instruction sets that can do better specialise it.
+/// Conversions between memory in a storage type and a vector; loads take any address. This primary
+/// template widens element by element; instruction sets that can do better specialise it.
 template <class Arch, class T>
 struct Memory {
   static Vec<Arch> load(const T* from) noexcept {
+    T elements[kWidth<Arch>];
+    __builtin_memcpy(elements, static_cast<const void*>(from), sizeof elements);
     float widened[kWidth<Arch>];
-    for (std::size_t i = 0; i < kWidth<Arch>; ++i) widened[i] = to_float(from[i]);
+    for (std::size_t i = 0; i < kWidth<Arch>; ++i) widened[i] = to_float(elements[i]);
     return Vec<Arch>::load_unaligned(widened);
   }
   static void store(T* to, Vec<Arch> value) noexcept {

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace test {
+namespace mixtral::test {
 
 inline void write_file(const std::filesystem::path& path, std::string_view content) {
   std::ofstream(path, std::ios::binary).write(content.data(),
@@ -55,4 +55,4 @@ inline std::size_t count_entries(const std::filesystem::path& directory) {
 /// Open descriptors of this process.
 inline std::size_t count_descriptors() { return count_entries("/proc/self/fd"); }
 
-}  // namespace test
+}  // namespace mixtral::test
