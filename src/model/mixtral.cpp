@@ -14,6 +14,11 @@
 namespace mixtral {
 namespace {
 
+const Config& validated(const Config& config) {
+  validate(config);
+  return config;
+}
+
 DecoderBlock make_block(const Checkpoint& checkpoint, std::size_t layer,
                         const KernelTable& kernels) {
   const Config& config = checkpoint.config();
@@ -66,6 +71,9 @@ void check_item(const BatchItem& item, const Config& config, std::size_t n_ctx) 
     }
   }
   const KvCache& cache = *item.cache;
+  if (!cache.fits(config)) {
+    throw Error(ErrorCode::invalid_argument, "a cache of the batch was made for another model");
+  }
   if (cache.capacity() > n_ctx) {
     fail(ErrorCode::capacity, "positions of a cache in this workspace", n_ctx, cache.capacity());
   }
@@ -79,6 +87,9 @@ void check_item(const BatchItem& item, const Config& config, std::size_t n_ctx) 
 
 void check_batch(std::span<const BatchItem> batch, const Config& config,
                  const Workspace::Buffers& buffers, const Executor& executor) {
+  if (buffers.config != config) {
+    throw Error(ErrorCode::invalid_argument, "the workspace was made for another model");
+  }
   std::size_t tokens = 0;
   std::size_t logits = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -107,7 +118,7 @@ void check_batch(std::span<const BatchItem> batch, const Config& config,
 struct Mixtral::Impl {
   Impl(std::shared_ptr<const Checkpoint> checkpoint_, const ComputeOptions& options)
       : checkpoint(std::move(checkpoint_)),
-        config(checkpoint->config()),
+        config(validated(checkpoint->config())),
         precision(options.precision),
         isa(select_isa(options.isa)),
         kernels(kernel_table(isa)),
@@ -118,7 +129,6 @@ struct Mixtral::Impl {
         final_norm(checkpoint->tensor({TensorRole::final_norm}),
                    static_cast<float>(config.rms_norm_eps), kernels),
         lm_head(checkpoint->tensor({TensorRole::lm_head})) {
-    validate(config);
     for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
       blocks.push_back(make_block(*checkpoint, layer, kernels));
     }

@@ -7,9 +7,10 @@
 
 namespace mixtral {
 
-Workspace::Buffers::Buffers(const Config& config, std::size_t max_tokens_, std::size_t max_logits_,
+Workspace::Buffers::Buffers(const Config& config_, std::size_t max_tokens_, std::size_t max_logits_,
                             std::size_t n_ctx_, std::size_t n_threads_)
-    : max_tokens(max_tokens_),
+    : config(config_),
+      max_tokens(max_tokens_),
       max_logits(max_logits_),
       n_ctx(n_ctx_),
       n_threads(n_threads_),

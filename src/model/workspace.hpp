@@ -15,6 +15,7 @@ struct Workspace::Buffers {
 
   std::size_t bytes() const noexcept;
 
+  Config config;
   std::size_t max_tokens;
   std::size_t max_logits;
   std::size_t n_ctx;

@@ -92,6 +92,20 @@ TEST_CASE("forward refuses bad batches and leaves the caches alone") {
   CHECK(cache.size() == 3);
 }
 
+TEST_CASE("forward refuses a cache or a workspace of another model") {
+  Runner runner(golden_models().front(), {}, DType::f16);
+  const Mixtral other(open_checkpoint(golden_models().back()));
+  const std::vector<TokenId> tokens = {1, 2, 3};
+  KvCache foreign(other.config(), 256, DType::f16);
+  CHECK(error_of({{&foreign, tokens, LogitsFor::last}}, runner) == ErrorCode::invalid_argument);
+  CHECK(foreign.size() == 0);
+
+  Workspace scratch(other.config(), 8, 1, 256, 2);
+  const BatchItem item{&runner.cache, tokens, LogitsFor::last};
+  CHECK_THROWS_AS(runner.network->forward({&item, 1}, scratch, runner.pool), Error);
+  CHECK(runner.cache.size() == 0);
+}
+
 TEST_CASE("an empty batch is no work") {
   Runner runner(golden_models().front(), {}, DType::f16);
   CHECK(runner.network->forward({}, runner.workspace, runner.pool).rows == 0);

@@ -28,6 +28,8 @@ struct Config {
   TokenId bos_id = 1;
   std::vector<TokenId> eos_ids = {2};
 
+  bool operator==(const Config&) const = default;
+
   std::size_t q_dim() const noexcept { return n_heads * head_dim; }
   std::size_t kv_dim() const noexcept { return n_kv_heads * head_dim; }
   std::size_t group_size() const noexcept { return n_heads / n_kv_heads; }

@@ -33,6 +33,12 @@ class KvCache {
   DType dtype() const noexcept { return dtype_; }
   std::size_t bytes() const noexcept { return keys_.bytes() + values_.bytes(); }
 
+  /// Whether it was made for a model of these dimensions.
+  bool fits(const Config& config) const noexcept {
+    return n_layers_ == config.n_layers && n_kv_heads_ == config.n_kv_heads &&
+           head_dim_ == config.head_dim;
+  }
+
   /// Forgets every position from `size` on. Throws Error(invalid_argument) if size > size().
   void truncate(std::size_t size) {
     if (size > size_) {

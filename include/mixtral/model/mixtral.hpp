@@ -95,7 +95,8 @@ class Mixtral {
   /// Returns [n_rows, vocab] f32: the rows of the items in order; valid until the workspace is used
   /// again. A row depends on its own sequence alone: with the native back end bit for bit,
   /// whatever the thread count, the batch, and how the prompt was split.
-  /// Throws Error(invalid_argument) for a token id out of range or an empty item, Error(capacity)
+  /// Throws Error(invalid_argument) for a token id out of range, an empty item, or a cache or workspace
+  /// made for another model, Error(capacity)
   /// when a cache or the workspace is too small, Error(io) when a weight file has shrunk; then no
   /// cache has changed.
   MatrixView<const float> forward(std::span<const BatchItem> batch, Workspace& workspace,
