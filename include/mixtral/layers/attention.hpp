@@ -95,9 +95,9 @@ class Attention {
     const std::array weights = {output_.weight()};
     const ActivationView heads =
         scratch.narrowed.view(compute.activation_dtype(weights), places.size(), shape_.q_dim());
-    for (std::size_t t = 0; t < places.size(); ++t) {
+    compute.executor.run(places.size(), [&](std::size_t t, std::size_t) {
       heads.set_row(t, scratch.out.data() + t * shape_.q_dim(), compute.kernels);
-    }
+    });
     output_.forward(heads, compute, out);
   }
 
