@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "mixtral/io/safetensors.hpp"
 #include "mixtral/mixtral.hpp"
+#include "support/compare.hpp"
 
 namespace mixtral::test {
 
@@ -56,19 +56,6 @@ class Golden {
 
   SafetensorsFile file_;
 };
-
-/// max |a - b| / max |b|; infinite when a holds a NaN or the sizes differ.
-inline double relative_error(std::span<const float> a, std::span<const float> b) {
-  if (a.size() != b.size() || b.empty()) return INFINITY;
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (std::isnan(difference)) return INFINITY;
-    worst = std::max(worst, difference);
-    largest = std::max(largest, std::abs(static_cast<double>(b[i])));
-  }
-  return worst / largest;
-}
 
 /// A network with everything that one sequence needs.
 struct Runner {

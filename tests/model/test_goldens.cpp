@@ -1,5 +1,6 @@
 // The network against Hugging Face transformers in float32, layer by layer.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "model/golden.hpp"
