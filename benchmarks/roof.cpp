@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
 #include <map>
 
 #include <benchmark/benchmark.h>
 
+#include "mixtral/core/executor.hpp"
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/table.hpp"
+#include "roofs.hpp"
 
 namespace mixtral::bench {
 namespace {
@@ -26,17 +27,8 @@ double best_seconds(int repetitions, F f) {
 }
 
 double measure_read() {
-  AlignedBuffer<std::uint64_t> memory(std::size_t{1} << 26);  // 512 MB: beyond any cache
-  std::fill_n(memory.data(), memory.size(), 1);
-  const double seconds = best_seconds(3, [&] {
-    std::uint64_t sums[8] = {};
-    for (std::size_t i = 0; i < memory.size(); i += 8) {
-      __builtin_prefetch(memory.data() + i + 256);
-      for (std::size_t j = 0; j < 8; ++j) sums[j] += memory.data()[i + j];
-    }
-    benchmark::DoNotOptimize(sums);
-  });
-  return static_cast<double>(memory.bytes()) / seconds;
+  SerialExecutor one_thread;
+  return cli::ReadRoof().measure(one_thread);
 }
 
 double measure_product(Isa isa) {
