@@ -61,7 +61,7 @@ ContextOptions ModelOptions::context() const {
 }
 
 DType ModelOptions::cache_dtype() const {
-  return context().cache_dtype.value_or(precision == "f32" ? DType::f32 : DType::f16);
+  return context().cache_dtype.value_or(default_cache_dtype(compute().precision));
 }
 
 void add_model_path(CLI::App& command, std::string& path) {

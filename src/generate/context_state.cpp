@@ -22,7 +22,7 @@ ContextOptions resolve(const Model& model, ContextOptions options) {
   }
   if (options.n_ctx == 0) options.n_ctx = std::min(kDefaultContext, max_position);
   if (!options.cache_dtype) {
-    options.cache_dtype = model.network().precision() == Precision::f32 ? DType::f32 : DType::f16;
+    options.cache_dtype = default_cache_dtype(model.network().precision());
   }
   return options;
 }

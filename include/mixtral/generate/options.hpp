@@ -11,8 +11,14 @@
 #include "mixtral/core/dtype.hpp"
 #include "mixtral/core/executor.hpp"
 #include "mixtral/generate/sampler.hpp"
+#include "mixtral/model/mixtral.hpp"
 
 namespace mixtral {
+
+/// Storage of keys and values where nothing else is asked for.
+constexpr DType default_cache_dtype(Precision precision) noexcept {
+  return precision == Precision::f32 ? DType::f32 : DType::f16;
+}
 
 /// How a sequence is held and computed.
 struct ContextOptions {
@@ -20,7 +26,7 @@ struct ContextOptions {
   /// max_position. 0 = 4096, or max_position where that is less.
   std::size_t n_ctx = 0;
 
-  /// Storage of keys and values. Unset = f16, or f32 when the model computes in Precision::f32.
+  /// Storage of keys and values. Unset = default_cache_dtype of the model's precision: f16, or f32.
   std::optional<DType> cache_dtype = {};
 
   /// Tokens of a prompt that go through the network at once. More is faster, up to a point, and
