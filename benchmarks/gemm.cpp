@@ -13,7 +13,7 @@
 namespace mixtral::bench {
 namespace {
 
-constexpr std::size_t kRows = 8192, kDepth = 6144, kTileRows = 80;
+constexpr std::size_t kRows = 8192, kDepth = 6144, kSliceRows = 80;
 
 /// Weights of `dtype` times activations of f32, or of bf16 where `rounded`.
 void product(benchmark::State& state, Isa isa, DType dtype, bool rounded) {
@@ -29,9 +29,9 @@ void product(benchmark::State& state, Isa isa, DType dtype, bool rounded) {
   std::fill_n(weights.data(), weights.size(), std::byte{0x3c});
   std::fill_n(activations.data(), activations.size(), std::byte{0x3c});
   for (auto _ : state) {
-    for (std::size_t row = 0; row < kRows; row += kTileRows) {
+    for (std::size_t row = 0; row < kRows; row += kSliceRows) {
       gemm({weights.data() + row * kDepth * w_bytes, kDepth * w_bytes, activations.data(),
-            kDepth * x_bytes, nullptr, out.data() + row, kRows, std::min(kTileRows, kRows - row),
+            kDepth * x_bytes, nullptr, out.data() + row, kRows, std::min(kSliceRows, kRows - row),
             n_tokens, kDepth});
     }
     benchmark::DoNotOptimize(out.data());

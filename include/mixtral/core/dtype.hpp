@@ -1,29 +1,63 @@
-// Element types that weights, caches and activations are stored in.
+// Types that weights, caches and activations are stored in.
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace mixtral {
 
-enum class DType : std::uint8_t { f32, f16, bf16 };
+/// The plain types hold one element after the other. The others are quantised: rows of blocks, each
+/// with its own scale, byte for byte as GGUF files hold them (one file each in quant/).
+enum class DType : std::uint8_t {
+  f32, f16, bf16,
+  q8_0, q4_0, q4_1, q5_0, q5_1,
+  q2_k, q3_k, q4_k, q5_k, q6_k,
+  iq4_nl, iq4_xs,
+};
 
-/// Bytes of one element.
-constexpr std::size_t size_of(DType dtype) noexcept { return dtype == DType::f32 ? 4 : 2; }
+inline constexpr std::size_t kDTypeCount = 15;
 
-/// "f32", "f16" or "bf16".
-constexpr std::string_view name_of(DType dtype) noexcept {
-  switch (dtype) {
-    case DType::f32:
-      return "f32";
-    case DType::f16:
-      return "f16";
-    case DType::bf16:
-      return "bf16";
+/// What a type stores as one unit.
+struct BlockShape {
+  std::string_view name;  ///< of the type, such as "bf16" or "q4_k"
+  std::size_t elements;
+  std::size_t bytes;
+};
+
+namespace detail {
+inline constexpr BlockShape kBlockShapes[kDTypeCount] = {
+    {"f32", 1, 4},     {"f16", 1, 2},     {"bf16", 1, 2},    {"q8_0", 32, 34},   {"q4_0", 32, 18},
+    {"q4_1", 32, 20},  {"q5_0", 32, 22},  {"q5_1", 32, 24},  {"q2_k", 256, 84},  {"q3_k", 256, 110},
+    {"q4_k", 256, 144}, {"q5_k", 256, 176}, {"q6_k", 256, 210}, {"iq4_nl", 32, 18}, {"iq4_xs", 256, 136},
+};
+}  // namespace detail
+
+constexpr const BlockShape& block_of(DType dtype) noexcept {
+  return detail::kBlockShapes[static_cast<std::size_t>(dtype)];
+}
+
+constexpr bool is_quantised(DType dtype) noexcept { return block_of(dtype).elements > 1; }
+
+/// Bytes of one element of a plain type.
+constexpr std::size_t size_of(DType dtype) noexcept { return block_of(dtype).bytes; }
+
+/// Bytes of `n` elements, a whole number of blocks.
+constexpr std::size_t bytes_of(DType dtype, std::size_t n) noexcept {
+  return n / block_of(dtype).elements * block_of(dtype).bytes;
+}
+
+/// The lower-case name.
+constexpr std::string_view name_of(DType dtype) noexcept { return block_of(dtype).name; }
+
+/// The type of that name, if there is one.
+constexpr std::optional<DType> dtype_of(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < kDTypeCount; ++i) {
+    if (detail::kBlockShapes[i].name == name) return static_cast<DType>(i);
   }
-  return "?";
+  return std::nullopt;
 }
 
 /// IEEE 754 binary16 storage: 1 sign, 5 exponent, 10 mantissa bits.

@@ -41,19 +41,34 @@ struct MatrixView {
   MatrixView first_rows(std::size_t count) const noexcept { return {data, count, cols, stride}; }
 };
 
-/// A weight matrix [rows, cols] in its stored type: rows = outputs, cols = inputs, contiguous.
-/// The bytes carry no alignment guarantee (safetensors aligns to the element at best).
+/// How a weight matrix lies in memory.
+enum class Layout : std::uint8_t {
+  row_major,  ///< rows one after the other
+  tiled,      ///< tiles of kTileRows rows, interleaved for the kernels (quant/tile.hpp); the last one padded
+};
+
+/// Rows of one tile of a tiled matrix.
+inline constexpr std::size_t kTileRows = 32;
+
+/// A weight matrix [rows, cols] in its stored type: rows = outputs, cols = inputs.
+/// The bytes carry no alignment guarantee (safetensors aligns to the element at best), except that
+/// tiles begin at multiples of 64.
 struct WeightView {
   const std::byte* data = nullptr;
   DType dtype = DType::f32;
   std::size_t rows = 0;
   std::size_t cols = 0;
+  Layout layout = Layout::row_major;
 
-  std::size_t row_bytes() const noexcept { return cols * size_of(dtype); }
-  std::size_t bytes() const noexcept { return rows * row_bytes(); }
+  std::size_t row_bytes() const noexcept { return bytes_of(dtype, cols); }
+  std::size_t bytes() const noexcept {
+    const std::size_t unit = layout == Layout::tiled ? kTileRows : 1;
+    return (rows + unit - 1) / unit * unit * row_bytes();
+  }
+  /// The first byte of row `index`; of a tiled matrix, of the tile that begins with this row.
   const std::byte* row(std::size_t index) const noexcept { return data + index * row_bytes(); }
   WeightView row_block(std::size_t first, std::size_t count) const noexcept {
-    return {row(first), dtype, count, cols};
+    return {row(first), dtype, count, cols, layout};
   }
 };
 

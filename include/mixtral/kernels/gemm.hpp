@@ -15,7 +15,7 @@ template <class X>
 inline constexpr std::size_t kDepthBlock = 4096 / sizeof(X);
 
 /// Rows that one register tile computes together.
-inline constexpr std::size_t kTileRows = 4;
+inline constexpr std::size_t kDotRows = 4;
 
 /// Tokens that one register tile computes together: what the register file holds as sums.
 template <class Arch>
@@ -103,8 +103,8 @@ void dot_tile(const GemmArgs& args, std::size_t row, std::size_t token,
 template <class Arch, class W, class X, std::size_t T, bool kPrefetch>
 void dot_rows(const GemmArgs& args, std::size_t row, std::size_t row_end, std::size_t token,
               const DepthBlock& block) noexcept {
-  for (; row + kTileRows <= row_end; row += kTileRows) {
-    dot_tile<Arch, W, X, kTileRows, T, kPrefetch>(args, row, token, block);
+  for (; row + kDotRows <= row_end; row += kDotRows) {
+    dot_tile<Arch, W, X, kDotRows, T, kPrefetch>(args, row, token, block);
   }
   for (; row < row_end; ++row) dot_tile<Arch, W, X, 1, T, kPrefetch>(args, row, token, block);
 }
@@ -140,12 +140,12 @@ void gemm(const GemmArgs& args) noexcept {
   constexpr std::size_t kTokens = kTileTokens<Arch>;
   const std::size_t n_groups = (args.n_tokens + kTokens - 1) / kTokens;
   const bool by_rows = n_groups == 1;
-  const std::size_t n_rows = by_rows ? kTileRows : args.n_rows;
+  const std::size_t n_rows = by_rows ? kDotRows : args.n_rows;
   for (std::size_t row = 0; row < args.n_rows; row += n_rows) {
     const std::size_t row_end = args.n_rows - row < n_rows ? args.n_rows : row + n_rows;
     for (std::size_t k = 0; k < args.depth || k == 0; k += kBlock) {
       const bool last = args.depth - k <= kBlock;
-      const std::size_t next_rows = kTileRows * args.weight_stride;
+      const std::size_t next_rows = kDotRows * args.weight_stride;
       const detail::DepthBlock block{
           .begin = k,
           .size = last ? args.depth - k : kBlock,

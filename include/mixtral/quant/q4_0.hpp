@@ -1,0 +1,45 @@
+// Q4_0: 32 weights d * (q - 8) with 4-bit q.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
+
+namespace mixtral::quant {
+
+struct Q4_0 {
+  static constexpr DType kDType = DType::q4_0;
+  static constexpr std::size_t kElements = 32;
+
+  struct Block {
+    F16 d;
+    std::uint8_t qs[16];  ///< element j in the low half of byte j, element j + 16 in the high half
+  };
+  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
+                                         Field{offsetof(Block, d), 2, 1}};
+
+  static void quantise(const float* values, Block& block) noexcept;
+  static void dequantise(const Block& block, float* values) noexcept;
+
+  static constexpr std::size_t kScaleElements = 32;
+  static constexpr int kZero = 8;
+  static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q4_0>& block, std::size_t, Unpacked<Arch>& out) noexcept {
+    for (std::size_t j = 0; j < 4; ++j) {
+      const simd::Words<Arch> word = block.words(0, j);
+      out.quants[j] = simd::low_nibbles<Arch>(word);
+      out.quants[j + 4] = simd::high_nibbles<Arch>(word);
+    }
+    out.scales[0] = block.halves(1, 0);
+  }
+};
+
+static_assert(sizeof(Q4_0::Block) == block_of(Q4_0::kDType).bytes);
+
+}  // namespace mixtral::quant
