@@ -39,10 +39,9 @@ std::uint32_t stored_bits(float value, DType dtype) {
       return std::bit_cast<std::uint32_t>(value);
     case DType::f16:
       return to_f16(value).bits;
-    case DType::bf16:
+    default:
       return to_bf16(value).bits;
   }
-  return 0;
 }
 
 }  // namespace

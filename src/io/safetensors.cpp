@@ -334,8 +334,9 @@ std::string_view safetensors_name_of(DType dtype) noexcept {
       return "F16";
     case DType::bf16:
       return "BF16";
+    default:
+      return "?";
   }
-  return "?";
 }
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> bytes, std::size_t file_size,

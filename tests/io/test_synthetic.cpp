@@ -47,10 +47,9 @@ float element(const WeightView& view, std::size_t index) {
       return std::bit_cast<float>(bits);
     case DType::f16:
       return to_float(F16{static_cast<std::uint16_t>(bits)});
-    case DType::bf16:
+    default:
       return to_float(BF16{static_cast<std::uint16_t>(bits)});
   }
-  return 0;
 }
 
 struct Moments {

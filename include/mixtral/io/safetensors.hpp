@@ -38,7 +38,7 @@ std::optional<std::size_t> safetensors_bytes(std::string_view dtype,
 /// "F32", "F16" and "BF16" as element types of weights; nothing for the others.
 std::optional<DType> to_dtype(std::string_view safetensors_dtype) noexcept;
 
-/// "F32", "F16" or "BF16".
+/// "F32", "F16" or "BF16", of a plain type.
 std::string_view safetensors_name_of(DType dtype) noexcept;
 
 /// Reads and checks the header of a file of `file_size` bytes that begins with `bytes`; `name` stands
