@@ -179,6 +179,10 @@ std::string index_json(const std::vector<Shard>& shards, std::size_t total_bytes
 void write_synthetic_checkpoint(const fs::path& directory, const Config& config,
                                 const SyntheticOptions& options, Executor& executor) {
   validate(config);
+  if (is_quantised(options.dtype)) {
+    throw Error(ErrorCode::invalid_argument, "synthetic weights: expected f32, f16 or bf16, found " +
+                                                 std::string(name_of(options.dtype)));
+  }
   detail::TemporaryDirectory target(directory);
   std::vector<Tensor> tensors = tensors_of(config, options.dtype);
   const std::size_t total_bytes = bytes_of(tensors);

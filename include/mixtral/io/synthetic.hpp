@@ -18,7 +18,7 @@ struct SyntheticProgress {
 };
 
 struct SyntheticOptions {
-  DType dtype = DType::bf16;
+  DType dtype = DType::bf16;  ///< a plain type
   std::uint64_t seed = 0;
   std::size_t max_shard_bytes = 5'000'000'000;
   std::function<bool(const SyntheticProgress&)> on_progress;  ///< false stops with Error(cancelled)
@@ -28,8 +28,8 @@ struct SyntheticOptions {
 /// deviation 1/sqrt(fan_in), smaller where a matrix adds to the residual stream, so that activations
 /// keep their size; norm weights are close to 1. The bytes depend on config, dtype and seed alone.
 /// Takes about 32 MiB of memory. The directory appears under its name when it is complete.
-/// Throws Error(invalid_argument) when `directory` exists or config is invalid, Error(io) when the
-/// disk has too little room or can't be written; then nothing is left behind.
+/// Throws Error(invalid_argument) when `directory` exists, config is invalid or the type is quantised,
+/// Error(io) when the disk has too little room or can't be written; then nothing is left behind.
 void write_synthetic_checkpoint(const std::filesystem::path& directory, const Config& config,
                                 const SyntheticOptions& options, Executor& executor);
 
