@@ -189,8 +189,9 @@ TEST_CASE("a synthetic checkpoint never overwrites, and needs a place and room t
   Config config = small_config();
   config.top_k = 5;
   require_error(invalid, {"top_k"}, [&] { write(dir / "bad", config, {}); });
-  require_error(invalid, {"bf16", "q4_k"},
-                [&] { write(dir / "bad", small_config(), {.dtype = DType::q4_k}); });
+  SyntheticOptions quantised;
+  quantised.dtype = DType::q4_k;
+  require_error(invalid, {"bf16", "q4_k"}, [&] { write(dir / "bad", small_config(), quantised); });
   config = small_config();
   config.vocab = 1 << 24;
   config.hidden = 1 << 24;
