@@ -5,7 +5,12 @@
 #include "mixtral/kernels/elementwise.hpp"
 #include "mixtral/kernels/gemm.hpp"
 #include "mixtral/kernels/rms_norm.hpp"
+#include "mixtral/kernels/quantise_activations.hpp"
 #include "mixtral/kernels/table.hpp"
+#include "mixtral/kernels/tiled_gemm.hpp"
+#include "mixtral/quant/q4_0.hpp"
+#include "mixtral/quant/q4_k.hpp"
+#include "mixtral/quant/q8_0.hpp"
 
 namespace mixtral::kernels {
 
@@ -18,14 +23,35 @@ constexpr KernelTable::Gemm bf16_gemm_or_null() noexcept {
   }
 }
 
+template <class Arch>
+constexpr KernelTable::Gemm tiled_bf16_or_null() noexcept {
+  if constexpr (simd::kHasBf16Dot<Arch>) {
+    return &tiled_gemm_bf16<Arch>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <class Arch, class... Formats>
+constexpr void add_tiled(KernelTable& table) noexcept {
+  ((table.tiled_q8[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_q8<Arch, Formats>), ...);
+  ((table.tiled_f32[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_f32<Arch, Formats>),
+   ...);
+}
+
 /// The kernels of Arch. Programs that use the layers without linking the library make their own
 /// table this way, for simd::Native.
 template <class Arch>
 constexpr KernelTable make_table() noexcept {
-  return {
+  KernelTable table = {
       .isa = Arch::kIsa,
       .gemm_f32 = {&gemm<Arch, float, float>, &gemm<Arch, F16, float>, &gemm<Arch, BF16, float>},
       .gemm_bf16 = bf16_gemm_or_null<Arch>(),
+      .tiled_q8 = {},
+      .tiled_f32 = {},
+      .tiled_bf16 = tiled_bf16_or_null<Arch>(),
+      .to_q8_blocks = &quantise_activations<Arch>,
+      .to_bf16_blocks = &round_activations<Arch>,
       .rms_norm = &rms_norm<Arch>,
       .rope = &rope<Arch>,
       .swiglu = &swiglu<Arch>,
@@ -36,6 +62,9 @@ constexpr KernelTable make_table() noexcept {
       .narrow = {&narrow<Arch, float>, &narrow<Arch, F16>, &narrow<Arch, BF16>},
       .widen = {&widen<Arch, float>, &widen<Arch, F16>, &widen<Arch, BF16>},
   };
+  table.tiled_f32[static_cast<std::size_t>(DType::bf16)] = &tiled_gemm_f32<Arch, quant::BF16Pairs>;
+  add_tiled<Arch, quant::Q8_0, quant::Q4_0, quant::Q4_K>(table);
+  return table;
 }
 
 }  // namespace mixtral::kernels

@@ -12,10 +12,10 @@ namespace mixtral {
 
 /// out[t, r] = sum over k of weights[r, k] * activations[activation_rows[t], k].
 struct GemmArgs {
-  const std::byte* weights;      ///< [n_rows, depth], any alignment
-  std::size_t weight_stride;     ///< bytes from row to row
-  const std::byte* activations;  ///< [.., depth]
-  std::size_t activation_stride;  ///< bytes from row to row
+  const std::byte* weights;       ///< [n_rows, depth]
+  std::size_t weight_stride;      ///< bytes from row to row; of tiled weights, from tile to tile
+  const std::byte* activations;   ///< [.., depth]
+  std::size_t activation_stride;  ///< bytes from row to row; in blocks, from block to block of a row
   const std::uint32_t* activation_rows;  ///< [n_tokens] row of each token; null: 0, 1, 2, ...
   float* out;                    ///< [n_tokens, n_rows]
   std::size_t out_stride;        ///< elements from token to token
@@ -44,13 +44,25 @@ struct AttendArgs {
   AttentionState state;  ///< out: of these positions alone
 };
 
-/// Arrays are indexed by DType. All functions are thread-safe and never fail.
+/// Arrays are indexed by DType; those of three by its plain types. All functions are thread-safe and never fail.
 struct KernelTable {
   using Gemm = void (*)(const GemmArgs&) noexcept;
 
   Isa isa;
   std::array<Gemm, 3> gemm_f32;  ///< weights of each DType, activations f32
   Gemm gemm_bf16;                ///< weights and activations bf16; null where there is no such dot
+
+  /// Tiled weights of each DType with Q8Activations, with f32 activations, and tiled bf16 weights with
+  /// BF16Activations. Null where there is no such product.
+  std::array<Gemm, kDTypeCount> tiled_q8;
+  std::array<Gemm, kDTypeCount> tiled_f32;
+  Gemm tiled_bf16;
+
+  /// Rounds n values to blocks that lie `stride` bytes apart (quant/activations.hpp).
+  using Blocks = void (*)(const float* values, std::size_t n, std::byte* out,
+                          std::size_t stride) noexcept;
+  Blocks to_q8_blocks;
+  Blocks to_bf16_blocks;
 
   /// out[i] = gain[i] * x[i] / sqrt(mean(x^2) + eps). out may be x.
   void (*rms_norm)(const float* x, const float* gain, float eps, std::size_t n, float* out) noexcept;

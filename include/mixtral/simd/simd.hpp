@@ -206,6 +206,16 @@ float sum(Vec<Arch> value) noexcept {
   }
 }
 
+/// Largest lane.
+template <class Arch>
+float max_lane(Vec<Arch> value) noexcept {
+  float lanes[kWidth<Arch>];
+  value.store_unaligned(lanes);
+  float largest = lanes[0];
+  for (const float lane : lanes) largest = lane > largest ? lane : largest;
+  return largest;
+}
+
 /// Sums of the lanes of four vectors; specialised where they can be added up together.
 template <class Arch>
 void sum_four(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c, Vec<Arch> d, float* out) noexcept {

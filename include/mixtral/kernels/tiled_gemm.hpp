@@ -1,0 +1,320 @@
+// Matrix product of tiled weights and activations, for one token as for many.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/kernels/table.hpp"
+#include "mixtral/quant/activations.hpp"
+#include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
+#include "mixtral/simd/dot.hpp"
+
+namespace mixtral::kernels {
+
+/// Weights stay in registers while the tokens pass by: a stretch of the depth of some rows is unpacked
+/// once, then each token adds to its sums, which stay in the L1 cache. So a weight is unpacked once per
+/// kTokens tokens, and the same code serves one token, where reading the weights is what takes time.
+///
+/// Every sum runs over the depth in a fixed order: no result depends on a token's neighbours.
+inline constexpr std::size_t kTiledTokens = 64;
+
+/// Bytes between a weight that is being unpacked and the one that is being fetched.
+inline constexpr std::size_t kTilePrefetch = 8192;
+
+/// Vectors of rows that are unpacked together: as many as the register file holds.
+template <class Arch>
+inline constexpr std::size_t kRowVectors = simd::kWidth<Arch> == 16 ? 2 : 1;
+
+/// Rows that are unpacked together.
+template <class Arch>
+inline constexpr std::size_t kRowGroup = kRowVectors<Arch> * simd::kWidth<Arch>;
+
+namespace detail {
+
+/// Some tokens' running sums for the rows of one tile.
+struct TileSums {
+  alignas(64) float values[kTiledTokens][kTileRows];
+};
+
+/// The tokens of one pass and where their activations lie.
+struct TokenGroup {
+  std::uint32_t rows[kTiledTokens];
+  std::size_t size;
+};
+
+inline __attribute__((always_inline)) TokenGroup token_group(const GemmArgs& args,
+                                                             std::size_t first) noexcept {
+  TokenGroup group;
+  const std::size_t left = args.n_tokens - first;
+  group.size = left < kTiledTokens ? left : kTiledTokens;
+  for (std::size_t t = 0; t < group.size; ++t) {
+    group.rows[t] = args.activation_rows ? args.activation_rows[first + t]
+                                         : static_cast<std::uint32_t>(first + t);
+  }
+  return group;
+}
+
+/// Fetches the cache lines of `bytes` that lie kTilePrefetch behind `from`.
+inline __attribute__((always_inline)) void prefetch(const std::byte* from,
+                                                    std::size_t bytes) noexcept {
+  // As a number: the address may lie behind the last tile, where no pointer may point.
+  const auto address = reinterpret_cast<std::uintptr_t>(from) + kTilePrefetch;
+  for (std::size_t line = 0; line < bytes; line += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + line));
+  }
+}
+
+/// Runs tile(data, tokens, sums, first_pass) for every tile and group of tokens, and stores the sums.
+template <class Tile>
+__attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, Tile tile) noexcept {
+  for (std::size_t row = 0; row < args.n_rows; row += kTileRows) {
+    const std::byte* data = args.weights + row / kTileRows * args.weight_stride;
+    const std::size_t left = args.n_rows - row;
+    const std::size_t n_rows = left < kTileRows ? left : kTileRows;
+    for (std::size_t first = 0; first < args.n_tokens; first += kTiledTokens) {
+      const TokenGroup tokens = token_group(args, first);
+      TileSums sums;
+      __builtin_memset(&sums, 0, tokens.size * sizeof sums.values[0]);
+      tile(data, tokens, sums, first == 0);
+      for (std::size_t t = 0; t < tokens.size; ++t) {
+        __builtin_memcpy(args.out + (first + t) * args.out_stride + row, sums.values[t],
+                         n_rows * sizeof(float));
+      }
+    }
+  }
+}
+
+/// Adds to `sums` what `half` (0 or 1) of one block of the depth contributes, for kRowGroup rows of
+/// all tokens. A block's contribution is collected in `partial` until its last half, and only then
+/// multiplied by the activations' scale.
+template <class Arch, class F, bool kLast>
+__attribute__((always_inline)) inline void add_half(
+    const quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>], const quant::Q8Activations* column,
+    const TokenGroup& tokens, std::size_t half, std::size_t row, TileSums& partial,
+    TileSums& sums) noexcept {
+  using Dot = simd::ByteDot<Arch, F::kZero>;
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  constexpr std::size_t kScales = 32 / F::kScaleElements;
+  constexpr std::size_t kWords = 8 / kScales;
+  for (std::size_t t = 0; t < tokens.size; ++t) {
+    const quant::Q8Activations& x = column[tokens.rows[t]];
+    const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
+    Vec total[kVectors];
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < kScales; ++s) {
+      simd::IntVec<Arch> dots[kVectors];
+      const simd::IntVec<Arch> start = Dot::start(x_sums[s]);
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) dots[v] = start;
+#pragma GCC unroll 8
+      for (std::size_t j = s * kWords; j < (s + 1) * kWords; ++j) {
+        std::uint32_t word;
+        __builtin_memcpy(&word, x.q + 32 * half + 4 * j, sizeof word);
+        const simd::Words<Arch> four = simd::broadcast_word<Arch>(word);
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          dots[v] = Dot::step(dots[v], weights[v].quants[j], four);
+        }
+      }
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vec product = simd::to_float<Arch>(dots[v]);
+        const quant::Unpacked<Arch>& w = weights[v];
+        if (s == 0 && half == 0) {
+          total[v] = product * w.scales[s];
+        } else {
+          if (s == 0) {
+            total[v] = simd::load<Arch>(partial.values[t] + row + v * simd::kWidth<Arch>);
+          }
+          total[v] = simd::multiply_add<Arch>(product, w.scales[s], total[v]);
+        }
+      }
+      if constexpr (F::kHasMin) {
+        const Vec negative = simd::broadcast<Arch>(-static_cast<float>(x_sums[s]));
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          total[v] = simd::multiply_add<Arch>(negative, weights[v].mins[s], total[v]);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      float* to = (kLast ? sums : partial).values[t] + row + v * simd::kWidth<Arch>;
+      if constexpr (kLast) {
+        total[v] = simd::multiply_add<Arch>(total[v], simd::broadcast<Arch>(x.scale),
+                                            simd::load<Arch>(to));
+      }
+      simd::store<Arch>(to, total[v]);
+    }
+  }
+}
+
+/// The elements [32 * index, 32 * index + 32) of the depth of kRowGroup rows.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void unpack_rows(
+    const std::byte* tile, std::size_t index, std::size_t row,
+    quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>]) noexcept {
+  constexpr std::size_t kPerBlock = F::kElements / 32;
+  const std::byte* block = tile + index / kPerBlock * sizeof(typename F::Block) * kTileRows;
+#pragma GCC unroll 2
+  for (std::size_t v = 0; v < kRowVectors<Arch>; ++v) {
+    F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, index % kPerBlock, weights[v]);
+  }
+}
+
+}  // namespace detail
+
+/// Tiled weights of format F and Q8Activations: products of bytes summed exactly, their sums scaled
+/// in f32. args.weight_stride goes from tile to tile, args.activation_stride from block to block.
+template <class Arch, class F>
+void tiled_gemm_q8(const GemmArgs& args) noexcept {
+  const std::size_t n_halves = args.depth / 32;
+  constexpr std::size_t kHalfBytes = sizeof(typename F::Block) * kTileRows * 32 / F::kElements;
+  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
+                                  detail::TileSums& sums, bool fetch) {
+    detail::TileSums partial;
+    for (std::size_t h = 0; h < n_halves; ++h) {
+      const auto* column = reinterpret_cast<const quant::Q8Activations*>(
+          args.activations + h / 2 * args.activation_stride);
+      if (fetch) detail::prefetch(tile + h * kHalfBytes, kHalfBytes);
+      for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+        quant::Unpacked<Arch> weights[kRowVectors<Arch>];
+        detail::unpack_rows<Arch, F>(tile, h, row, weights);
+        if (h % 2 == 1) {
+          detail::add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
+        } else if (h + 1 < n_halves) {
+          detail::add_half<Arch, F, false>(weights, column, tokens, 0, row, partial, sums);
+        } else {
+          detail::add_half<Arch, F, true>(weights, column, tokens, 0, row, partial, sums);
+        }
+      }
+    }
+  });
+}
+
+namespace detail {
+
+/// 32 elements of the depth of kWidth rows in f32: values[k] holds element k, one row per lane.
+template <class Arch>
+struct WideWeights {
+  simd::Vec<Arch> values[32];
+};
+
+/// The first n elements from 32 * index on.
+template <class Arch, class F>
+void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std::size_t row,
+                   WideWeights<Arch>& out) noexcept {
+  if constexpr (F::kDType == DType::bf16) {
+    for (std::size_t j = 0; j < n / 2; ++j) {
+      const simd::Words<Arch> pair = quant::TileBlock<Arch, F>{
+          tile + (16 * index + j) * F::kBytes * kTileRows, row}.words(0, 0);
+      out.values[2 * j] = simd::as_float<Arch>(pair << 16);
+      out.values[2 * j + 1] =
+          simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u));
+    }
+  } else {
+    constexpr std::size_t kPerBlock = F::kElements / 32;
+    quant::Unpacked<Arch> weights;
+    F::template unpack<Arch>(
+        {tile + index / kPerBlock * sizeof(typename F::Block) * kTileRows, row},
+        index % kPerBlock, weights);
+    for (std::size_t k = 0; k < 32; ++k) {
+      const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
+                                     simd::broadcast_word<Arch>(255);
+      const std::size_t s = k / F::kScaleElements;
+      const simd::Vec<Arch> value =
+          simd::to_float<Arch>(byte) - simd::broadcast<Arch>(static_cast<float>(F::kZero));
+      out.values[k] = value * weights.scales[s];
+      if constexpr (F::kHasMin) out.values[k] = out.values[k] - weights.mins[s];
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Tiled weights of format F, widened, and row-major activations in f32. args.weight_stride goes from
+/// tile to tile.
+template <class Arch, class F>
+void tiled_gemm_f32(const GemmArgs& args) noexcept {
+  using Vec = simd::Vec<Arch>;
+  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
+                                  detail::TileSums& sums, bool) {
+    for (std::size_t k = 0; k < args.depth; k += 32) {
+      const std::size_t n = args.depth - k < 32 ? args.depth - k : 32;
+      for (std::size_t row = 0; row < kTileRows; row += simd::kWidth<Arch>) {
+        detail::WideWeights<Arch> weights;
+        detail::widen_weights<Arch, F>(tile, k / 32, n, row, weights);
+        for (std::size_t t = 0; t < tokens.size; ++t) {
+          const float* x = reinterpret_cast<const float*>(
+                               args.activations + tokens.rows[t] * args.activation_stride) + k;
+          Vec total = simd::load<Arch>(sums.values[t] + row);
+          for (std::size_t i = 0; i < n; ++i) {
+            total = simd::multiply_add<Arch>(weights.values[i], simd::broadcast<Arch>(x[i]), total);
+          }
+          simd::store<Arch>(sums.values[t] + row, total);
+        }
+      }
+    }
+  });
+}
+
+/// Tiled bf16 weights and BF16Activations: pairs of products added to f32 sums (VDPBF16PS).
+template <class Arch>
+void tiled_gemm_bf16(const GemmArgs& args) noexcept {
+  using Vec = simd::Vec<Arch>;
+  using Dot = simd::PairDot<Arch>;
+  constexpr std::size_t kPairs = 8;  // of the depth that stay in registers for 32 rows
+  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  const std::size_t n_pairs = args.depth / 2;
+  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
+                                  detail::TileSums& sums, bool fetch) {
+    for (std::size_t p = 0; p < n_pairs; p += kPairs) {
+      constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
+      const auto* column = reinterpret_cast<const quant::BF16Activations*>(
+          args.activations + p / kBlockPairs * args.activation_stride);
+      const std::byte* words = tile + p * 4 * kTileRows;
+      const std::size_t n = n_pairs - p < kPairs ? n_pairs - p : kPairs;
+      if (fetch) detail::prefetch(words, n * 4 * kTileRows);
+      for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+        simd::Words<Arch> weights[kPairs][kVectors];
+#pragma GCC unroll 8
+        for (std::size_t j = 0; j < kPairs; ++j) {
+#pragma GCC unroll 2
+          for (std::size_t v = 0; v < kVectors; ++v) {
+            weights[j][v] = j < n ? simd::load_words<Arch>(words + 4 * (j * kTileRows + row +
+                                                                        v * simd::kWidth<Arch>))
+                                  : simd::broadcast_word<Arch>(0);
+          }
+        }
+        for (std::size_t t = 0; t < tokens.size; ++t) {
+          const BF16* x = column[tokens.rows[t]].values + 2 * (p % kBlockPairs);
+          float* to = sums.values[t] + row;
+          Vec total[kVectors];
+#pragma GCC unroll 2
+          for (std::size_t v = 0; v < kVectors; ++v) {
+            total[v] = simd::load<Arch>(to + v * simd::kWidth<Arch>);
+          }
+#pragma GCC unroll 8
+          for (std::size_t j = 0; j < kPairs; ++j) {
+            std::uint32_t pair;
+            __builtin_memcpy(&pair, x + 2 * j, sizeof pair);
+            const simd::Words<Arch> both = simd::broadcast_word<Arch>(pair);
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < kVectors; ++v) {
+              total[v] = Dot::step(total[v], weights[j][v], both);
+            }
+          }
+#pragma GCC unroll 2
+          for (std::size_t v = 0; v < kVectors; ++v) {
+            simd::store<Arch>(to + v * simd::kWidth<Arch>, total[v]);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace mixtral::kernels

@@ -1,0 +1,30 @@
+// Activations as the tiled kernels read them: blocks of the depth, each block of all tokens together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/core/dtype.hpp"
+
+namespace mixtral::quant {
+
+/// 64 activations of one token, x = scale * q with q = -127 .. 127 and scale = max |x| / 127. The
+/// kernels take one token's neighbour from one block to the next: block b of token t is element
+/// b * n_tokens + t.
+struct Q8Activations {
+  static constexpr std::size_t kElements = 64;
+
+  float scale;
+  std::int32_t sums32[2];  ///< of q, by 32 elements
+  std::int32_t sums16[4];  ///< of q, by 16 elements
+  std::int8_t q[kElements];
+};
+
+/// 32 activations of one token in bf16; ordered likewise.
+struct BF16Activations {
+  static constexpr std::size_t kElements = 32;
+
+  BF16 values[kElements];
+};
+
+}  // namespace mixtral::quant

@@ -1,0 +1,251 @@
+// Vectors of 32-bit words that hold four bytes each, and dot products of bytes.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/simd/simd.hpp"
+
+namespace mixtral::simd {
+
+/// kWidth<Arch> words of 32 bits; of an unpacked weight, four unsigned bytes each.
+/// IntVec holds as many signed sums.
+#if MIXTRAL_HAS_XSIMD_BASELINE
+template <class Arch>
+using Words = xsimd::batch<std::uint32_t, typename Arch::Xsimd>;
+template <class Arch>
+using IntVec = xsimd::batch<std::int32_t, typename Arch::Xsimd>;
+#else
+template <class Arch>
+using Words = LoopInts<std::uint32_t>;
+template <class Arch>
+using IntVec = LoopInts<std::int32_t>;
+#endif
+
+template <class Arch>
+Words<Arch> load_words(const std::byte* from) noexcept {
+  return Words<Arch>::load_unaligned(reinterpret_cast<const std::uint32_t*>(from));
+}
+
+template <class Arch>
+Words<Arch> broadcast_word(std::uint32_t value) noexcept {
+  return Words<Arch>::broadcast(value);
+}
+
+template <class Arch>
+IntVec<Arch> broadcast_int(std::int32_t value) noexcept {
+  return IntVec<Arch>::broadcast(value);
+}
+
+/// The lower four bits of each byte.
+template <class Arch>
+Words<Arch> low_nibbles(Words<Arch> words) noexcept {
+  return words & broadcast_word<Arch>(0x0f0f0f0fu);
+}
+
+/// The upper four bits of each byte.
+template <class Arch>
+Words<Arch> high_nibbles(Words<Arch> words) noexcept {
+  return (words >> 4) & broadcast_word<Arch>(0x0f0f0f0fu);
+}
+
+template <class Arch>
+Vec<Arch> to_float(IntVec<Arch> value) noexcept {
+#if MIXTRAL_HAS_XSIMD_BASELINE
+  return xsimd::to_float(value);
+#else
+  return value.to_float();
+#endif
+}
+
+/// Words below 2^31 as floats.
+template <class Arch>
+Vec<Arch> to_float(Words<Arch> value) noexcept {
+  return to_float<Arch>(std::bit_cast<IntVec<Arch>>(value));
+}
+
+/// Words as the floats that have their bits.
+template <class Arch>
+Vec<Arch> as_float(Words<Arch> value) noexcept {
+  return std::bit_cast<Vec<Arch>>(value);
+}
+
+/// Each byte b of `indices`, which must be below 16, becomes table[b].
+template <class Arch>
+Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
+  std::uint8_t bytes[4 * kWidth<Arch>];
+  __builtin_memcpy(bytes, &indices, sizeof bytes);
+  for (std::uint8_t& byte : bytes) byte = table[byte];
+  __builtin_memcpy(&indices, bytes, sizeof bytes);
+  return indices;
+}
+
+/// Rounds to the nearest integers, ties to even. |value| must be below 2^31.
+template <class Arch>
+IntVec<Arch> round(Vec<Arch> value) noexcept {
+  float from[kWidth<Arch>];
+  value.store_unaligned(from);
+  std::int32_t to[kWidth<Arch>];
+  for (std::size_t i = 0; i < kWidth<Arch>; ++i) {
+    to[i] = static_cast<std::int32_t>(__builtin_nearbyintf(from[i]));
+  }
+  return IntVec<Arch>::load_unaligned(to);
+}
+
+/// Stores kWidth integers of -128 .. 127 as bytes.
+template <class Arch>
+void store_bytes(std::int8_t* to, IntVec<Arch> value) noexcept {
+  std::int32_t from[kWidth<Arch>];
+  value.store_unaligned(from);
+  for (std::size_t i = 0; i < kWidth<Arch>; ++i) to[i] = static_cast<std::int8_t>(from[i]);
+}
+
+/// Sum of the lanes.
+template <class Arch>
+std::int32_t sum(IntVec<Arch> value) noexcept {
+  std::int32_t lanes[kWidth<Arch>];
+  value.store_unaligned(lanes);
+  std::int32_t total = 0;
+  for (const std::int32_t lane : lanes) total += lane;
+  return total;
+}
+
+/// sums[i] += the sum over the four bytes of word i of (w - kZero) * x, for unsigned bytes w (below 64
+/// unless kZero is 128) and signed bytes x >= -127. `start` gives the sums to begin with when the bytes x of
+/// all the steps to come add up to `sum_x`: where the instruction wants unsigned weights, kZero comes
+/// off there.
+template <class Arch, int kZero>
+struct ByteDot {
+  static IntVec<Arch> start(std::int32_t) noexcept { return broadcast_int<Arch>(0); }
+
+  static IntVec<Arch> step(IntVec<Arch> sums, Words<Arch> w, Words<Arch> x) noexcept {
+    std::uint8_t wb[4 * kWidth<Arch>];
+    std::int8_t xb[4 * kWidth<Arch>];
+    std::int32_t totals[kWidth<Arch>];
+    __builtin_memcpy(wb, &w, sizeof wb);
+    __builtin_memcpy(xb, &x, sizeof xb);
+    sums.store_unaligned(totals);
+    for (std::size_t i = 0; i < 4 * kWidth<Arch>; ++i) totals[i / 4] += (wb[i] - kZero) * xb[i];
+    return IntVec<Arch>::load_unaligned(totals);
+  }
+};
+
+/// sums[i] += the products of the two bf16 of word i, added up. Only where VDPBF16PS is.
+template <class Arch>
+struct PairDot;
+
+#if defined(__x86_64__)
+template <int kZero>
+struct ByteDot<Baseline, kZero> {
+  static IntVec<Baseline> start(std::int32_t sum_x) noexcept {
+    return broadcast_int<Baseline>(-kZero * sum_x);
+  }
+  static IntVec<Baseline> step(IntVec<Baseline> sums, Words<Baseline> w,
+                               Words<Baseline> x) noexcept {
+    const __m128i zero = _mm_setzero_si128();
+    // Sixteen bits each: two rows in the lower half, two in the upper one.
+    const __m128i low = _mm_madd_epi16(_mm_unpacklo_epi8(w, zero),
+                                       _mm_srai_epi16(_mm_unpacklo_epi8(x, x), 8));
+    const __m128i high = _mm_madd_epi16(_mm_unpackhi_epi8(w, zero),
+                                        _mm_srai_epi16(_mm_unpackhi_epi8(x, x), 8));
+    const __m128 l = _mm_castsi128_ps(low), h = _mm_castsi128_ps(high);
+    const __m128i even = _mm_castps_si128(_mm_shuffle_ps(l, h, 0x88));
+    const __m128i odd = _mm_castps_si128(_mm_shuffle_ps(l, h, 0xdd));
+    return _mm_add_epi32(sums, _mm_add_epi32(even, odd));
+  }
+};
+
+template <>
+inline IntVec<Baseline> round<Baseline>(Vec<Baseline> value) noexcept {
+  return _mm_cvtps_epi32(value);
+}
+template <>
+inline void store_bytes<Baseline>(std::int8_t* to, IntVec<Baseline> value) noexcept {
+  const __m128i words = _mm_packs_epi32(value, value);
+  const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+  __builtin_memcpy(to, &bytes, sizeof bytes);
+}
+#endif
+
+#if XSIMD_WITH_FMA3_AVX2
+template <int kZero>
+struct ByteDot<Avx2, kZero> {
+  static constexpr bool kSigned = kZero == 128;  // full-range bytes would overflow as unsigned ones
+
+  static IntVec<Avx2> start(std::int32_t sum_x) noexcept {
+    return broadcast_int<Avx2>(kSigned ? 0 : -kZero * sum_x);
+  }
+  static IntVec<Avx2> step(IntVec<Avx2> sums, Words<Avx2> w, Words<Avx2> x) noexcept {
+    __m256i weights = w, activations = x;
+    if constexpr (kSigned) {
+      const __m256i value = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
+      activations = _mm256_sign_epi8(activations, value);
+      weights = _mm256_abs_epi8(value);
+    }
+    const __m256i pairs = _mm256_maddubs_epi16(weights, activations);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+
+template <>
+inline Words<Avx2> lookup<Avx2>(const std::array<std::uint8_t, 16>& table,
+                                Words<Avx2> indices) noexcept {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&table));
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), indices);
+}
+template <>
+inline IntVec<Avx2> round<Avx2>(Vec<Avx2> value) noexcept {
+  return _mm256_cvtps_epi32(value);
+}
+template <>
+inline void store_bytes<Avx2>(std::int8_t* to, IntVec<Avx2> value) noexcept {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value),
+                                        _mm256_extracti128_si256(value, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+}
+#endif
+
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+/// VPDPBUSD.
+template <int kZero>
+struct ByteDot<Avx512, kZero> {
+  static IntVec<Avx512> start(std::int32_t sum_x) noexcept {
+    return broadcast_int<Avx512>(-kZero * sum_x);
+  }
+  static IntVec<Avx512> step(IntVec<Avx512> sums, Words<Avx512> w, Words<Avx512> x) noexcept {
+    return _mm512_dpbusd_epi32(sums, w, x);
+  }
+};
+
+template <>
+struct PairDot<Avx512> {
+  static Vec<Avx512> step(Vec<Avx512> sums, Words<Avx512> w, Words<Avx512> x) noexcept {
+    const __m512i weights = w, activations = x;
+    return _mm512_dpbf16_ps(sums, std::bit_cast<__m512bh>(weights),
+                            std::bit_cast<__m512bh>(activations));
+  }
+};
+
+template <>
+inline Words<Avx512> lookup<Avx512>(const std::array<std::uint8_t, 16>& table,
+                                    Words<Avx512> indices) noexcept {
+  const __m128i quarter = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&table));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(quarter), indices);
+}
+template <>
+inline IntVec<Avx512> round<Avx512>(Vec<Avx512> value) noexcept {
+  return _mm512_cvtps_epi32(value);
+}
+template <>
+inline void store_bytes<Avx512>(std::int8_t* to, IntVec<Avx512> value) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(value));
+}
+template <>
+inline std::int32_t sum<Avx512>(IntVec<Avx512> value) noexcept {
+  return _mm512_reduce_add_epi32(value);
+}
+#endif
+
+}  // namespace mixtral::simd
