@@ -164,7 +164,7 @@ struct Mixtral::Impl {
     const MatrixView<float> logits(buffers.logits.data(), n_rows, config.vocab);
     if (n_rows == 0) return logits;
     const WeightView weight = lm_head.weight();
-    const ActivationView input = buffers.final_input.view(compute.activation_dtype({&weight, 1}),
+    const ActivationView input = buffers.final_input.view(compute.activation_form({&weight, 1}),
                                                           n_rows, config.hidden);
     compute.executor.run(n_rows, [&](std::size_t i, std::size_t) {
       float* row = residual.row(buffers.wanted[i]).data();

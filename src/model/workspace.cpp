@@ -24,9 +24,9 @@ Workspace::Buffers::Buffers(const Config& config_, std::size_t max_tokens_, std:
                             n_threads),
           .normed = AlignedBuffer<float>(max_tokens * config.hidden),
           .projected = AlignedBuffer<float>(max_tokens * config.hidden),
-          .input = ActivationBuffer(max_tokens * config.hidden),
+          .input = ActivationBuffer(max_tokens, config.hidden),
       },
-      final_input(max_logits * config.hidden),
+      final_input(max_logits, config.hidden),
       logits(max_logits * config.vocab) {
   places.reserve(max_tokens);
   wanted.reserve(max_logits);

@@ -22,21 +22,25 @@ inline constexpr std::size_t kDTypeCount = 15;
 
 /// What a type stores as one unit.
 struct BlockShape {
-  std::string_view name;  ///< of the type, such as "bf16" or "q4_k"
   std::size_t elements;
   std::size_t bytes;
 };
 
 namespace detail {
-inline constexpr BlockShape kBlockShapes[kDTypeCount] = {
-    {"f32", 1, 4},     {"f16", 1, 2},     {"bf16", 1, 2},    {"q8_0", 32, 34},   {"q4_0", 32, 18},
-    {"q4_1", 32, 20},  {"q5_0", 32, 22},  {"q5_1", 32, 24},  {"q2_k", 256, 84},  {"q3_k", 256, 110},
-    {"q4_k", 256, 144}, {"q5_k", 256, 176}, {"q6_k", 256, 210}, {"iq4_nl", 32, 18}, {"iq4_xs", 256, 136},
+struct DTypeTraits {
+  std::string_view name;
+  BlockShape block;
+};
+inline constexpr DTypeTraits kDTypeTraits[kDTypeCount] = {
+    {"f32", {1, 4}},      {"f16", {1, 2}},      {"bf16", {1, 2}},     {"q8_0", {32, 34}},
+    {"q4_0", {32, 18}},   {"q4_1", {32, 20}},   {"q5_0", {32, 22}},   {"q5_1", {32, 24}},
+    {"q2_k", {256, 84}},  {"q3_k", {256, 110}}, {"q4_k", {256, 144}}, {"q5_k", {256, 176}},
+    {"q6_k", {256, 210}}, {"iq4_nl", {32, 18}}, {"iq4_xs", {256, 136}},
 };
 }  // namespace detail
 
-constexpr const BlockShape& block_of(DType dtype) noexcept {
-  return detail::kBlockShapes[static_cast<std::size_t>(dtype)];
+constexpr BlockShape block_of(DType dtype) noexcept {
+  return detail::kDTypeTraits[static_cast<std::size_t>(dtype)].block;
 }
 
 constexpr bool is_quantised(DType dtype) noexcept { return block_of(dtype).elements > 1; }
@@ -50,12 +54,14 @@ constexpr std::size_t bytes_of(DType dtype, std::size_t n) noexcept {
 }
 
 /// The lower-case name.
-constexpr std::string_view name_of(DType dtype) noexcept { return block_of(dtype).name; }
+constexpr std::string_view name_of(DType dtype) noexcept {
+  return detail::kDTypeTraits[static_cast<std::size_t>(dtype)].name;
+}
 
 /// The type of that name, if there is one.
 constexpr std::optional<DType> dtype_of(std::string_view name) noexcept {
   for (std::size_t i = 0; i < kDTypeCount; ++i) {
-    if (detail::kBlockShapes[i].name == name) return static_cast<DType>(i);
+    if (detail::kDTypeTraits[i].name == name) return static_cast<DType>(i);
   }
   return std::nullopt;
 }

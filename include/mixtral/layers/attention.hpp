@@ -52,7 +52,7 @@ struct AttentionScratch {
         sin(max_tokens * shape.head_dim / 2),
         worker_states(n_threads * 2 * state_size),
         split_states(max_split_heads * max_splits * state_size),
-        narrowed(max_tokens * shape.q_dim()) {}
+        narrowed(max_tokens, shape.q_dim()) {}
 
   std::size_t bytes() const noexcept {
     return queries.bytes() + keys.bytes() + values.bytes() + out.bytes() + cos.bytes() +
@@ -70,7 +70,7 @@ struct AttentionScratch {
   AlignedBuffer<float> sin;             // [n_tokens, head_dim / 2]
   AlignedBuffer<float> worker_states;   // [n_threads, 2, state_size]
   AlignedBuffer<float> split_states;    // [max_split_heads, max_splits, state_size]
-  ActivationBuffer narrowed;            // [n_tokens, n_heads, head_dim] in the output's input type
+  ActivationBuffer narrowed;            // [n_tokens, n_heads, head_dim] as the output projection wants them
 };
 
 /// Projections, rotary embedding, softmax(q k^T / sqrt(head_dim)) v, and the output projection.
@@ -79,10 +79,10 @@ class Attention {
   Attention(Linear query, Linear key, Linear value, Linear output, const AttentionShape& shape)
       : query_(query), key_(key), value_(value), output_(output), shape_(shape) {}
 
-  /// The type in which `forward` wants its input.
-  DType input_dtype(const Compute& compute) const noexcept {
+  /// The form in which `forward` wants its input.
+  ActivationForm input_form(const Compute& compute) const noexcept {
     const std::array weights = {query_.weight(), key_.weight(), value_.weight()};
-    return compute.activation_dtype(weights);
+    return compute.activation_form(weights);
   }
 
   /// input [n_tokens, hidden] -> out [n_tokens, hidden]. Writes each token's key and value to its
@@ -94,7 +94,7 @@ class Attention {
     attend(places, layer, compute, scratch);
     const std::array weights = {output_.weight()};
     const ActivationView heads =
-        scratch.narrowed.view(compute.activation_dtype(weights), places.size(), shape_.q_dim());
+        scratch.narrowed.view(compute.activation_form(weights), places.size(), shape_.q_dim());
     compute.executor.run(places.size(), [&](std::size_t t, std::size_t) {
       heads.set_row(t, scratch.out.data() + t * shape_.q_dim(), compute.kernels);
     });

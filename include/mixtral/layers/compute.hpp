@@ -1,6 +1,7 @@
 // How and where layers compute, and the activations they hand to each other.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -8,54 +9,128 @@
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/gemm_backend.hpp"
 #include "mixtral/kernels/table.hpp"
+#include "mixtral/quant/activations.hpp"
 
 namespace mixtral {
+
+/// What activations are stored as before a matrix product.
+enum class ActivationForm {
+  f32,          ///< row-major
+  bf16,         ///< row-major
+  bf16_blocks,  ///< blocks of quant::BF16Activations
+  q8_blocks,    ///< blocks of quant::Q8Activations
+};
+
+constexpr bool is_blocked(ActivationForm form) noexcept {
+  return form == ActivationForm::bf16_blocks || form == ActivationForm::q8_blocks;
+}
+
+/// Elements and bytes of what `form` stores as one unit.
+constexpr BlockShape block_of(ActivationForm form) noexcept {
+  switch (form) {
+    case ActivationForm::bf16_blocks:
+      return {quant::BF16Activations::kElements, sizeof(quant::BF16Activations)};
+    case ActivationForm::q8_blocks:
+      return {quant::Q8Activations::kElements, sizeof(quant::Q8Activations)};
+    case ActivationForm::bf16:
+      return block_of(DType::bf16);
+    case ActivationForm::f32:
+      return block_of(DType::f32);
+  }
+  return {};
+}
 
 /// What a layer's `forward` runs on.
 struct Compute {
   const KernelTable& kernels;
   Executor& executor;
   const GemmBackend* gemm = nullptr;  ///< null: the native kernels alone
-  bool round_activations = false;     ///< bf16 weights meet activations rounded to bf16
+  bool round_activations = false;     ///< to what the fastest product of a weight type wants
 
-  /// The type that activations must have to be multiplied by all of `weights`.
-  DType activation_dtype(std::span<const WeightView> weights) const noexcept {
-    if (!round_activations || kernels.gemm_bf16 == nullptr) return DType::f32;
+  /// The form that activations must have to be multiplied by all of `weights`.
+  ActivationForm activation_form(std::span<const WeightView> weights) const noexcept {
+    const ActivationForm form = form_for(weights.front());
     for (const WeightView& weight : weights) {
-      if (weight.dtype != DType::bf16) return DType::f32;
+      if (form_for(weight) != form) return ActivationForm::f32;
     }
-    return DType::bf16;
+    return form;
+  }
+
+ private:
+  ActivationForm form_for(const WeightView& weight) const noexcept {
+    if (!round_activations) return ActivationForm::f32;
+    const bool tiled = weight.layout == Layout::tiled;
+    if (tiled && is_quantised(weight.dtype)) return ActivationForm::q8_blocks;
+    if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
+    return tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
   }
 };
 
-/// A matrix of activations [rows, cols] in f32 or bf16, row-major and contiguous.
+/// A matrix of activations [rows, cols]. In blocks, those of all rows for one stretch of the columns
+/// lie together: `stride` is from one block of a row to its next.
 struct ActivationView {
   std::byte* data = nullptr;
-  DType dtype = DType::f32;
+  ActivationForm form = ActivationForm::f32;
   std::size_t rows = 0;
   std::size_t cols = 0;
+  std::size_t stride = 0;  ///< bytes from row to row, or from block to block of one row
 
-  std::size_t row_bytes() const noexcept { return cols * size_of(dtype); }
-  std::byte* row(std::size_t index) const noexcept { return data + index * row_bytes(); }
+  /// Stores values from column `first` of row `index` on, rounding. In blocks, `first` begins a block.
+  void set(std::size_t index, std::size_t first, std::span<const float> values,
+           const KernelTable& kernels) const noexcept {
+    std::byte* at = element(index, first);
+    switch (form) {
+      case ActivationForm::f32:
+        kernels.narrow[static_cast<std::size_t>(DType::f32)](values.data(), values.size(), at);
+        break;
+      case ActivationForm::bf16:
+        kernels.narrow[static_cast<std::size_t>(DType::bf16)](values.data(), values.size(), at);
+        break;
+      case ActivationForm::bf16_blocks:
+        kernels.to_bf16_blocks(values.data(), values.size(), at, stride);
+        break;
+      case ActivationForm::q8_blocks:
+        kernels.to_q8_blocks(values.data(), values.size(), at, stride);
+        break;
+    }
+  }
 
-  /// Stores row `index`, rounding to the view's type.
+  /// Stores row `index`.
   void set_row(std::size_t index, const float* values, const KernelTable& kernels) const noexcept {
-    kernels.narrow[static_cast<std::size_t>(dtype)](values, cols, row(index));
+    set(index, 0, {values, cols}, kernels);
+  }
+
+  ActivationView row_block(std::size_t first, std::size_t count) const noexcept {
+    return {element(first, 0), form, count, cols, stride};
+  }
+
+ private:
+  std::byte* element(std::size_t row, std::size_t col) const noexcept {
+    const BlockShape unit = block_of(form);
+    const std::size_t column = col / unit.elements;
+    return is_blocked(form) ? data + column * stride + row * unit.bytes
+                            : data + row * stride + column * unit.bytes;
   }
 };
 
-/// Storage for activations of at most `size` elements of any type.
+/// Storage for activations [max_rows, max_cols] or less, in any form.
 class ActivationBuffer {
  public:
   ActivationBuffer() = default;
-  explicit ActivationBuffer(std::size_t size) : memory_(size * sizeof(float)) {}
+  ActivationBuffer(std::size_t max_rows, std::size_t max_cols) : memory_(bytes(max_rows, max_cols)) {}
 
-  ActivationView view(DType dtype, std::size_t rows, std::size_t cols) noexcept {
-    return {memory_.data(), dtype, rows, cols};
+  ActivationView view(ActivationForm form, std::size_t rows, std::size_t cols) noexcept {
+    const BlockShape unit = block_of(form);
+    return {memory_.data(), form, rows, cols, (is_blocked(form) ? rows : cols) * unit.bytes};
   }
   std::size_t bytes() const noexcept { return memory_.bytes(); }
 
  private:
+  /// Of the largest form: f32, or a single padded block.
+  static std::size_t bytes(std::size_t rows, std::size_t cols) noexcept {
+    return rows * std::max(cols * sizeof(float), sizeof(quant::Q8Activations));
+  }
+
   AlignedBuffer<std::byte> memory_;
 };
 

@@ -17,7 +17,7 @@ struct BlockScratch {
   MoeScratch moe;
   AlignedBuffer<float> normed;     // [n_tokens, hidden]
   AlignedBuffer<float> projected;  // [n_tokens, hidden]
-  ActivationBuffer input;          // [n_tokens, hidden] in the type of the next product
+  ActivationBuffer input;          // [n_tokens, hidden] as the next product wants it
 };
 
 /// x += Attention(norm(x)); x += Moe(norm(x)).
@@ -37,14 +37,14 @@ class DecoderBlock {
     const MatrixView<float> projected(scratch.projected.data(), residual.rows, hidden);
 
     ActivationView input =
-        scratch.input.view(attention_.input_dtype(compute), residual.rows, hidden);
+        scratch.input.view(attention_.input_form(compute), residual.rows, hidden);
     compute.executor.run(residual.rows, [&](std::size_t t, std::size_t) {
       attention_norm_.forward_row(residual.row(t).data(), compute.kernels, normed.row(t).data());
       input.set_row(t, normed.row(t).data(), compute.kernels);
     });
     attention_.forward(input, places, layer, compute, scratch.attention, projected);
 
-    input = scratch.input.view(moe_.input_dtype(compute), residual.rows, hidden);
+    input = scratch.input.view(moe_.input_form(compute), residual.rows, hidden);
     compute.executor.run(residual.rows, [&](std::size_t t, std::size_t) {
       compute.kernels.add_scaled(1.0f, projected.row(t).data(), hidden, residual.row(t).data());
       ffn_norm_.forward_row(residual.row(t).data(), compute.kernels, normed.row(t).data());

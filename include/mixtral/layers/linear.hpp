@@ -26,34 +26,63 @@ inline constexpr std::size_t kTaskBytes = 1024 * 1024;
 /// Tasks per worker and product that share the work evenly even if one worker is held up.
 inline constexpr std::size_t kTasksPerThread = 8;
 
-inline bool uses_backend(const Compute& compute, std::size_t n_tokens) noexcept {
-  return compute.gemm != nullptr && n_tokens >= compute.gemm->min_tokens();
+inline bool uses_backend(const Compute& compute, const WeightView& weight,
+                         std::size_t n_tokens) noexcept {
+  return compute.gemm != nullptr && n_tokens >= compute.gemm->min_tokens() &&
+         weight.layout == Layout::row_major;
 }
 
 /// The most weight rows that one task gets.
 inline constexpr std::size_t kMaxTileRows = 256;
 
+/// A task's rows come in multiples of what the rows' outputs fill, as activations of the next product.
+inline constexpr std::size_t kTileRowsUnit = quant::Q8Activations::kElements;
+static_assert(kTileRowsUnit % kTileRows == 0 &&
+              kTileRowsUnit % quant::BF16Activations::kElements == 0 &&
+              kMaxTileRows % kTileRowsUnit == 0);
+
 /// Weight rows per task.
 inline std::size_t tile_rows(const Compute& compute, const WeightView& weight,
                              std::size_t n_tokens) noexcept {
-  if (uses_backend(compute, n_tokens)) return std::min(compute.gemm->tile_rows(), kMaxTileRows);
+  if (uses_backend(compute, weight, n_tokens)) {
+    return std::min(compute.gemm->tile_rows(), kMaxTileRows);
+  }
   const std::size_t largest = kTaskBytes / std::max<std::size_t>(weight.row_bytes(), 1);
   const std::size_t fair = weight.rows / (kTasksPerThread * compute.executor.n_threads());
-  return std::clamp<std::size_t>(std::min(largest, fair) / 16 * 16, 16, kMaxTileRows);
+  return std::clamp<std::size_t>(std::min(largest, fair) / kTileRowsUnit * kTileRowsUnit,
+                                 kTileRowsUnit, kMaxTileRows);
 }
 
 inline std::size_t n_tiles(const WeightView& weight, std::size_t rows) noexcept {
   return (weight.rows + rows - 1) / rows;
 }
 
+/// The native kernel for weights and activations that go together.
+inline KernelTable::Gemm native_gemm(const KernelTable& kernels, const WeightView& weight,
+                                     ActivationForm form) noexcept {
+  const auto dtype = static_cast<std::size_t>(weight.dtype);
+  switch (form) {
+    case ActivationForm::q8_blocks:
+      return kernels.tiled_q8[dtype];
+    case ActivationForm::bf16_blocks:
+      return kernels.tiled_bf16;
+    case ActivationForm::bf16:
+      return kernels.gemm_bf16;
+    case ActivationForm::f32:
+      return weight.layout == Layout::tiled ? kernels.tiled_f32[dtype] : kernels.gemm_f32[dtype];
+  }
+  return nullptr;
+}
+
 /// Computes rows [first, first + count) of a job's outputs into `out`, whose column 0 is row `first`.
 inline void multiply_rows(const LinearJob& job, std::size_t first, std::size_t count,
                           const Compute& compute, MatrixView<float> out) {
+  const std::size_t unit = job.weight.layout == Layout::tiled ? kTileRows : 1;
   const GemmArgs args{
       .weights = job.weight.row(first),
-      .weight_stride = job.weight.row_bytes(),
+      .weight_stride = unit * job.weight.row_bytes(),
       .activations = job.input.data,
-      .activation_stride = job.input.row_bytes(),
+      .activation_stride = job.input.stride,
       .activation_rows = job.input_rows.empty() ? nullptr : job.input_rows.data(),
       .out = out.data,
       .out_stride = out.stride,
@@ -61,12 +90,11 @@ inline void multiply_rows(const LinearJob& job, std::size_t first, std::size_t c
       .n_tokens = out.rows,
       .depth = job.weight.cols,
   };
-  if (uses_backend(compute, args.n_tokens)) {
-    compute.gemm->multiply(args, job.weight.dtype, job.input.dtype);
-  } else if (job.input.dtype == DType::bf16) {
-    compute.kernels.gemm_bf16(args);
+  if (uses_backend(compute, job.weight, args.n_tokens)) {
+    const DType activations = job.input.form == ActivationForm::bf16 ? DType::bf16 : DType::f32;
+    compute.gemm->multiply(args, job.weight.dtype, activations);
   } else {
-    compute.kernels.gemm_f32[static_cast<std::size_t>(job.weight.dtype)](args);
+    native_gemm(compute.kernels, job.weight, job.input.form)(args);
   }
 }
 

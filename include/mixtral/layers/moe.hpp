@@ -40,7 +40,7 @@ struct MoeScratch {
         token_of(max_tokens * top_k),
         slots_end(n_experts),
         router_logits(max_tokens * n_experts),
-        expert_hidden(max_tokens * top_k * ffn),
+        expert_hidden(max_tokens * top_k, ffn),
         expert_out(max_tokens * top_k * hidden),
         tile_elements(detail::kMaxTileRows * max_tokens),
         tiles(n_threads * 2 * tile_elements) {
@@ -58,7 +58,7 @@ struct MoeScratch {
   std::vector<std::uint32_t> token_of;  // [n_slots] token of each slot
   std::vector<std::size_t> slots_end;   // [n_experts] end of each expert's slots
   AlignedBuffer<float> router_logits;   // [n_tokens, n_experts]
-  ActivationBuffer expert_hidden;       // [n_slots, ffn] f32 or bf16
+  ActivationBuffer expert_hidden;       // [n_slots, ffn]
   AlignedBuffer<float> expert_out;      // [n_slots, hidden]
   std::size_t tile_elements;            // of one gate or up tile
   AlignedBuffer<float> tiles;           // [n_threads, 2, n_tokens, tile rows]
@@ -80,9 +80,9 @@ class Moe {
 
   std::size_t top_k() const noexcept { return top_k_; }
 
-  /// The type in which `forward` wants its input.
-  DType input_dtype(const Compute& compute) const noexcept {
-    return compute.activation_dtype(inner_);
+  /// The form in which `forward` wants its input.
+  ActivationForm input_form(const Compute& compute) const noexcept {
+    return compute.activation_form(inner_);
   }
 
   /// Chooses the experts of token `token` from its normalised f32 row. Thread-safe for distinct
@@ -97,14 +97,14 @@ class Moe {
   }
 
   /// residual [n_tokens, hidden] += sum over the chosen experts of weight * Expert(input), for tokens
-  /// that have been routed. input [n_tokens, hidden] in input_dtype().
+  /// that have been routed. input [n_tokens, hidden] in input_form().
   void forward(ActivationView input, const Compute& compute, MoeScratch& scratch,
                MatrixView<float> residual) const {
     group_by_expert(residual.rows, scratch);
     list_jobs(scratch);
     const std::size_t n_slots = residual.rows * top_k_;
     const ActivationView hidden = scratch.expert_hidden.view(
-        compute.activation_dtype(outer_), n_slots, experts_.front().gate.rows);
+        compute.activation_form(outer_), n_slots, experts_.front().gate.rows);
     const MatrixView<float> out(scratch.expert_out.data(), n_slots, residual.cols);
     run_gate_up(input, compute, scratch, hidden);
     run_down(hidden, compute, scratch, out);
@@ -151,12 +151,9 @@ class Moe {
           const std::span rows(scratch.token_of.data() + job.begin, job.count);
           detail::multiply_rows({job.expert->gate, input, rows, gate}, first, count, compute, gate);
           detail::multiply_rows({job.expert->up, input, rows, up}, first, count, compute, up);
-          const auto dtype = static_cast<std::size_t>(hidden.dtype);
-          const std::size_t offset = first * size_of(hidden.dtype);
           for (std::size_t t = 0; t < job.count; ++t) {
             compute.kernels.swiglu(gate.row(t).data(), up.row(t).data(), count);
-            compute.kernels.narrow[dtype](gate.row(t).data(), count,
-                                          hidden.row(job.begin + t) + offset);
+            hidden.set(job.begin + t, first, gate.row(t), compute.kernels);
           }
         });
   }
@@ -165,7 +162,7 @@ class Moe {
                 MatrixView<float> out) const {
     scratch.down_jobs.clear();
     for (const ExpertJob& job : scratch.jobs) {
-      const ActivationView input{hidden.row(job.begin), hidden.dtype, job.count, hidden.cols};
+      const ActivationView input = hidden.row_block(job.begin, job.count);
       const MatrixView<float> rows(out.row(job.begin).data(), job.count, out.cols);
       scratch.down_jobs.push_back({job.expert->down, input, {}, rows});
     }
