@@ -50,8 +50,8 @@ int main() {
   auto input = random_values(kTokens * kHidden, 1.0f);
   std::vector<float> residual(kTokens * kHidden);
   for (std::size_t t = 0; t < kTokens; ++t) moe.route(t, &input[t * kHidden], compute, scratch);
-  moe.forward({reinterpret_cast<std::byte*>(input.data()), mixtral::DType::f32, kTokens, kHidden},
-              compute, scratch, {residual.data(), kTokens, kHidden});
+  moe.forward(mixtral::ActivationView::of({input.data(), kTokens, kHidden}), compute, scratch,
+              {residual.data(), kTokens, kHidden});
 
   for (std::size_t t = 0; t < kTokens; ++t) {
     std::printf("token %zu: experts %u and %u with weights %.3f and %.3f, output %+.4f %+.4f ...\n", t,

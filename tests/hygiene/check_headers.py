@@ -1,6 +1,6 @@
 """Compiles every public C++ header alone, and checks which files each one reads.
 
-A header may read our headers and what the standard library consists of; those in simd/ and kernels/
+A header may read our headers and what the standard library consists of; those in simd/, quant/ and kernels/
 may read xsimd too.
 
 check_headers.py INCLUDE_DIR COMPILER...
@@ -17,7 +17,7 @@ INCLUDE_DIR = pathlib.Path(sys.argv[1]).resolve()
 COMPILE = [*sys.argv[2:], "-x", "c++", "-Wall", "-Wextra", "-Werror", f"-I{INCLUDE_DIR}"]
 # <immintrin.h> comes with the compiler; simd/ and xsimd use it.
 STANDARD = "#include <bits/stdc++.h>\n#include <immintrin.h>\n"
-MAY_READ_XSIMD = ("simd/", "kernels/")
+MAY_READ_XSIMD = ("simd/", "quant/", "kernels/")
 
 
 def files_read(source):

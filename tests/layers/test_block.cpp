@@ -23,7 +23,7 @@ class CountingExecutor final : public Executor {
 }  // namespace
 
 TEST_CASE("one token needs five parallel regions a layer and one for the logits") {
-  const auto path = std::filesystem::path(MIXTRAL_GOLDENS_DIR) / "models" / "gqa4_top2of8";
+  const auto path = std::filesystem::path(MIXTRAL_EXAMPLES_DIR) / "models" / "pocket-mixtral";
   const Mixtral network(open_checkpoint(path));
   const Config& config = network.config();
   KvCache cache(config, 8, DType::f16);

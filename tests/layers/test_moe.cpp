@@ -98,7 +98,7 @@ std::vector<float> run(const Model& model, const std::vector<float>& x, const Co
   const std::size_t n_tokens = x.size() / s.hidden;
   const Moe moe = model.layer();
   MoeScratch scratch(n_tokens, s.hidden, s.ffn, s.n_experts, s.top_k, compute.executor.n_threads());
-  ActivationBuffer buffer(x.size());
+  ActivationBuffer buffer(n_tokens, s.hidden);
   const ActivationView input = buffer.view(moe.input_form(compute), n_tokens, s.hidden);
   std::vector<float> residual = x;
   for (std::size_t t = 0; t < n_tokens; ++t) {

@@ -47,8 +47,6 @@ constexpr KernelTable make_table() noexcept {
       .isa = Arch::kIsa,
       .gemm_f32 = {&gemm<Arch, float, float>, &gemm<Arch, F16, float>, &gemm<Arch, BF16, float>},
       .gemm_bf16 = bf16_gemm_or_null<Arch>(),
-      .tiled_q8 = {},
-      .tiled_f32 = {},
       .tiled_bf16 = tiled_bf16_or_null<Arch>(),
       .to_q8_blocks = &quantise_activations<Arch>,
       .to_bf16_blocks = &round_activations<Arch>,

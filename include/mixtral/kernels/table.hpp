@@ -54,15 +54,15 @@ struct KernelTable {
 
   /// Tiled weights of each DType with Q8Activations, with f32 activations, and tiled bf16 weights with
   /// BF16Activations. Null where there is no such product.
-  std::array<Gemm, kDTypeCount> tiled_q8;
-  std::array<Gemm, kDTypeCount> tiled_f32;
-  Gemm tiled_bf16;
+  std::array<Gemm, kDTypeCount> tiled_q8 = {};
+  std::array<Gemm, kDTypeCount> tiled_f32 = {};
+  Gemm tiled_bf16 = nullptr;
 
   /// Rounds n values to blocks that lie `stride` bytes apart (quant/activations.hpp).
   using Blocks = void (*)(const float* values, std::size_t n, std::byte* out,
                           std::size_t stride) noexcept;
-  Blocks to_q8_blocks;
-  Blocks to_bf16_blocks;
+  Blocks to_q8_blocks = nullptr;
+  Blocks to_bf16_blocks = nullptr;
 
   /// out[i] = gain[i] * x[i] / sqrt(mean(x^2) + eps). out may be x.
   void (*rms_norm)(const float* x, const float* gain, float eps, std::size_t n, float* out) noexcept;

@@ -75,6 +75,12 @@ struct ActivationView {
   std::size_t cols = 0;
   std::size_t stride = 0;  ///< bytes from row to row, or from block to block of one row
 
+  /// A matrix of f32 as it is.
+  static ActivationView of(MatrixView<float> values) noexcept {
+    return {reinterpret_cast<std::byte*>(values.data), ActivationForm::f32, values.rows, values.cols,
+            values.stride * sizeof(float)};
+  }
+
   /// Stores values from column `first` of row `index` on, rounding. In blocks, `first` begins a block.
   void set(std::size_t index, std::size_t first, std::span<const float> values,
            const KernelTable& kernels) const noexcept {
