@@ -2,17 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "mixtral/io/safetensors.hpp"
 #include "mixtral/mixtral.hpp"
 #include "support/compare.hpp"
+#include "support/golden_file.hpp"
 
 namespace mixtral::test {
 
@@ -26,35 +24,10 @@ inline std::vector<std::filesystem::path> golden_models() {
   return found;
 }
 
-/// golden.safetensors of one model: tensors by name, as flat vectors.
-class Golden {
+/// golden.safetensors of one model.
+class Golden : public GoldenFile {
  public:
-  explicit Golden(const std::filesystem::path& model) : file_(model / "golden.safetensors") {}
-
-  std::vector<std::size_t> shape(const std::string& name) const { return entry(name).shape; }
-  std::vector<float> floats(const std::string& name) const { return read<float>(name, "F32"); }
-  std::vector<std::int32_t> ints(const std::string& name) const {
-    return read<std::int32_t>(name, "I32");
-  }
-
- private:
-  const SafetensorsEntry& entry(const std::string& name) const {
-    for (const SafetensorsEntry& tensor : file_.header().tensors) {
-      if (tensor.name == name) return tensor;
-    }
-    throw std::runtime_error("no golden tensor " + name);
-  }
-
-  template <class T>
-  std::vector<T> read(const std::string& name, std::string_view dtype) const {
-    const SafetensorsEntry& tensor = entry(name);
-    if (tensor.dtype != dtype) throw std::runtime_error(name + " has another type");
-    std::vector<T> values(tensor.bytes / sizeof(T));
-    std::memcpy(values.data(), file_.data(tensor).data(), tensor.bytes);
-    return values;
-  }
-
-  SafetensorsFile file_;
+  explicit Golden(const std::filesystem::path& model) : GoldenFile(model / "golden.safetensors") {}
 };
 
 /// A network with everything that one sequence needs.

@@ -21,6 +21,14 @@ struct Field {
   std::uint16_t count;
 };
 
+/// Bytes of one row's block.
+template <class F>
+inline constexpr std::size_t kBlockBytes = [] {
+  std::size_t bytes = 0;
+  for (const Field& field : F::kFields) bytes += std::size_t{field.unit} * field.count;
+  return bytes;
+}();
+
 /// Byte in a tile's block at which unit `index` of row 0 of F::kFields[field] lies.
 template <class F>
 constexpr std::size_t tile_offset(std::size_t field, std::size_t index = 0) noexcept {

@@ -1,0 +1,35 @@
+// IQ4_NL: 32 weights d * kIQ4Values[q] with 4-bit q.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/quant/iq4_values.hpp"
+#include "mixtral/quant/tile.hpp"
+
+namespace mixtral::quant {
+
+struct IQ4_NL {
+  static constexpr DType kDType = DType::iq4_nl;
+  static constexpr std::size_t kElements = 32;
+
+  struct Block {
+    F16 d;
+    /// Element 16h + l in half h of byte l.
+    std::uint8_t qs[16];
+  };
+  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
+                                         Field{offsetof(Block, d), 2, 1}};
+
+  static void quantise(const float* values, Block& block) noexcept;
+  static void dequantise(const Block& block, float* values) noexcept;
+
+  static constexpr std::size_t kScaleElements = 32;
+  static constexpr int kZero = 128;
+  static constexpr bool kHasMin = false;
+};
+
+static_assert(sizeof(IQ4_NL::Block) == block_of(IQ4_NL::kDType).bytes);
+
+}  // namespace mixtral::quant

@@ -1,0 +1,39 @@
+// Q2_K: 256 weights in groups of 16, each d * scale * q - dmin * min with 2-bit q and 4-bit scale
+// and min.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/quant/tile.hpp"
+
+namespace mixtral::quant {
+
+struct Q2_K {
+  static constexpr DType kDType = DType::q2_k;
+  static constexpr std::size_t kElements = 256;
+
+  struct Block {
+    /// Of each group: the scale in the low half, the min in the high half.
+    std::uint8_t scales[16];
+    /// Element 128n + 32j + l in the bits 2j, 2j + 1 of byte 32n + l.
+    std::uint8_t qs[64];
+    F16 d;
+    F16 dmin;
+  };
+  static constexpr std::array kFields = {
+      Field{offsetof(Block, qs), 4, 16}, Field{offsetof(Block, scales), 4, 4},
+      Field{offsetof(Block, d), 2, 1}, Field{offsetof(Block, dmin), 2, 1}};
+
+  static void quantise(const float* values, Block& block) noexcept;
+  static void dequantise(const Block& block, float* values) noexcept;
+
+  static constexpr std::size_t kScaleElements = 16;
+  static constexpr int kZero = 0;
+  static constexpr bool kHasMin = true;
+};
+
+static_assert(sizeof(Q2_K::Block) == block_of(Q2_K::kDType).bytes);
+
+}  // namespace mixtral::quant

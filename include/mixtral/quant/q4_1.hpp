@@ -1,0 +1,36 @@
+// Q4_1: 32 weights d * q + m with 4-bit q.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/quant/tile.hpp"
+
+namespace mixtral::quant {
+
+struct Q4_1 {
+  static constexpr DType kDType = DType::q4_1;
+  static constexpr std::size_t kElements = 32;
+
+  struct Block {
+    F16 d;
+    F16 m;
+    /// Element 16h + l in half h of byte l.
+    std::uint8_t qs[16];
+  };
+  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
+                                         Field{offsetof(Block, d), 2, 1},
+                                         Field{offsetof(Block, m), 2, 1}};
+
+  static void quantise(const float* values, Block& block) noexcept;
+  static void dequantise(const Block& block, float* values) noexcept;
+
+  static constexpr std::size_t kScaleElements = 32;
+  static constexpr int kZero = 0;
+  static constexpr bool kHasMin = true;
+};
+
+static_assert(sizeof(Q4_1::Block) == block_of(Q4_1::kDType).bytes);
+
+}  // namespace mixtral::quant

@@ -1,0 +1,38 @@
+// Q6_K: 256 weights in groups of 16, each d * scale * (q - 32) with 6-bit q and signed 8-bit scale.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/quant/tile.hpp"
+
+namespace mixtral::quant {
+
+struct Q6_K {
+  static constexpr DType kDType = DType::q6_k;
+  static constexpr std::size_t kElements = 256;
+
+  struct Block {
+    /// Bits 0..3 of element 128n + 64h + l in half h of byte 64n + l.
+    std::uint8_t ql[128];
+    /// Bits 4, 5 of element 128n + 32j + l in the bits 2j, 2j + 1 of byte 32n + l.
+    std::uint8_t qh[64];
+    std::int8_t scales[16];
+    F16 d;
+  };
+  static constexpr std::array kFields = {
+      Field{offsetof(Block, ql), 4, 32}, Field{offsetof(Block, qh), 4, 16},
+      Field{offsetof(Block, scales), 4, 4}, Field{offsetof(Block, d), 2, 1}};
+
+  static void quantise(const float* values, Block& block) noexcept;
+  static void dequantise(const Block& block, float* values) noexcept;
+
+  static constexpr std::size_t kScaleElements = 16;
+  static constexpr int kZero = 32;
+  static constexpr bool kHasMin = false;
+};
+
+static_assert(sizeof(Q6_K::Block) == block_of(Q6_K::kDType).bytes);
+
+}  // namespace mixtral::quant

@@ -1,0 +1,23 @@
+#include "mixtral/quant/q4_0.hpp"
+
+#include "quant/codes.hpp"
+#include "quant/round_simple.hpp"
+
+namespace mixtral::quant {
+
+void Q4_0::quantise(const float* values, Block& block) noexcept {
+  const detail::SimpleCodes simple = detail::round_to_scale<8>(values);
+  block.d = simple.d;
+  detail::pack_nibbles<16>(simple.codes, block.qs);
+}
+
+void Q4_0::dequantise(const Block& block, float* values) noexcept {
+  std::uint8_t codes[kElements];
+  detail::unpack_nibbles<16>(block.qs, codes);
+  const float d = to_float(block.d);
+  for (std::size_t i = 0; i < kElements; ++i) {
+    values[i] = d * static_cast<float>(codes[i] - kZero);
+  }
+}
+
+}  // namespace mixtral::quant

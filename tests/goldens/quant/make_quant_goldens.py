@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Writes quant.safetensors: what the gguf package reads from random blocks of each quantised type, and
+the bytes that it quantises weights to.
+
+Made with gguf 0.19.0 and numpy 2.4.6:
+
+    python3 -m venv VENV
+    VENV/bin/pip install gguf==0.19.0 numpy==2.4.6 safetensors
+    VENV/bin/python make_quant_goldens.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
+from safetensors.numpy import save_file
+
+TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
+         "iq4_xs"]
+QUANTISED = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]  # the types that the package can quantise
+N_VALUES = 2048
+
+
+def weights(random):
+    """Rows of 32 weights."""
+    normal = random.standard_normal((40, 32)) * 10.0 ** random.uniform(-4, 2, (40, 1))
+    spike = np.zeros((2, 32))
+    spike[0, 7] = 3
+    spike[1, 30] = -0.02
+    # Steps of 1/2 of a level: ties, whichever way they are rounded.
+    ties = np.stack([np.arange(32) - 15.5, np.arange(32) / 2, np.arange(-32, 0) / 16])
+    two_largest = random.uniform(-1, 1, (2, 32))  # of opposite signs: the first one sets the scale
+    two_largest[:, 5] = [2, -2]
+    two_largest[:, 20] = [-2, 2]
+    tiny = random.standard_normal((2, 32)) * [[1e-6], [1e-8]]  # scales are subnormal, or round to 0
+    shifted = random.uniform(5, 6, (2, 32)) * [[1], [-1]]
+    rows = [normal, spike, ties, two_largest, tiny, shifted, np.zeros((1, 32)), np.ones((1, 32))]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def main():
+    random = np.random.default_rng(20261124)
+    tensors = {"weights": weights(random)}
+    for name in TYPES:
+        qtype = GGMLQuantizationType[name.upper()]
+        elements, size = GGML_QUANT_SIZES[qtype]
+        blocks = random.integers(0, 256, (N_VALUES // elements, size), dtype=np.uint8)
+        tensors[f"{name}.blocks"] = blocks
+        with np.errstate(all="ignore"):  # scales are any f16: infinities and NaN too
+            tensors[f"{name}.values"] = quants.dequantize(blocks, qtype)
+        if name in QUANTISED:
+            tensors[f"{name}.quantised"] = quants.quantize(tensors["weights"], qtype)
+    save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()},
+              Path(__file__).with_name("quant.safetensors"))
+
+
+main()
