@@ -8,9 +8,7 @@
 #include "mixtral/kernels/quantise_activations.hpp"
 #include "mixtral/kernels/table.hpp"
 #include "mixtral/kernels/tiled_gemm.hpp"
-#include "mixtral/quant/q4_0.hpp"
-#include "mixtral/quant/q4_k.hpp"
-#include "mixtral/quant/q8_0.hpp"
+#include "mixtral/quant/formats.hpp"
 
 namespace mixtral::kernels {
 
@@ -33,7 +31,7 @@ constexpr KernelTable::Gemm tiled_bf16_or_null() noexcept {
 }
 
 template <class Arch, class... Formats>
-constexpr void add_tiled(KernelTable& table) noexcept {
+constexpr void add_tiled(quant::FormatList<Formats...>, KernelTable& table) noexcept {
   ((table.tiled_q8[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_q8<Arch, Formats>), ...);
   ((table.tiled_f32[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_f32<Arch, Formats>),
    ...);
@@ -61,7 +59,7 @@ constexpr KernelTable make_table() noexcept {
       .widen = {&widen<Arch, float>, &widen<Arch, F16>, &widen<Arch, BF16>},
   };
   table.tiled_f32[static_cast<std::size_t>(DType::bf16)] = &tiled_gemm_f32<Arch, quant::BF16Pairs>;
-  add_tiled<Arch, quant::Q8_0, quant::Q4_0, quant::Q4_K>(table);
+  add_tiled<Arch>(quant::AllFormats{}, table);
   return table;
 }
 

@@ -7,6 +7,7 @@
 
 #include "mixtral/quant/iq4_values.hpp"
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -28,6 +29,14 @@ struct IQ4_NL {
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 128;
   static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, IQ4_NL>& block, std::size_t,
+                     Unpacked<Arch>& out) noexcept {
+    unpack_nibbles(block, 0, 0, out);
+    to_iq4_values(out);
+    out.scales[0] = block.halves(1, 0);
+  }
 };
 
 static_assert(sizeof(IQ4_NL::Block) == block_of(IQ4_NL::kDType).bytes);

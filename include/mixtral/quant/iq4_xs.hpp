@@ -8,6 +8,7 @@
 
 #include "mixtral/quant/iq4_values.hpp"
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -34,6 +35,19 @@ struct IQ4_XS {
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 128;
   static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, IQ4_XS>& block, std::size_t group,
+                     Unpacked<Arch>& out) noexcept {
+    unpack_nibbles(block, 0, 4 * group, out);
+    to_iq4_values(out);
+    const simd::Words<Arch> low =
+        (block.words(1, 0) >> static_cast<int>(4 * group)) & simd::broadcast_word<Arch>(15);
+    const simd::Words<Arch> high =
+        (block.shorts(2, 0) >> static_cast<int>(2 * group)) & simd::broadcast_word<Arch>(3);
+    out.scales[0] =
+        block.halves(3, 0) * (simd::to_float<Arch>(low | (high << 4)) - simd::broadcast<Arch>(32));
+  }
 };
 
 static_assert(sizeof(IQ4_XS::Block) == block_of(IQ4_XS::kDType).bytes);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -32,6 +33,24 @@ struct Q2_K {
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 0;
   static constexpr bool kHasMin = true;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q2_K>& block, std::size_t group,
+                     Unpacked<Arch>& out) noexcept {
+    for (std::size_t j = 0; j < 8; ++j) {
+      const simd::Words<Arch> word = block.words(0, group / 4 * 8 + j);
+      out.quants[j] =
+          (word >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u);
+    }
+    const simd::Vec<Arch> d = block.halves(2, 0);
+    const simd::Vec<Arch> dmin = block.halves(3, 0);
+    const simd::Words<Arch> scales = block.words(1, group / 2);
+    for (std::size_t half = 0; half < 2; ++half) {
+      const simd::Words<Arch> both = byte_of<Arch>(scales, group % 2 * 2 + half);
+      out.scales[half] = d * simd::to_float<Arch>(simd::low_nibbles<Arch>(both));
+      out.mins[half] = dmin * simd::to_float<Arch>(simd::high_nibbles<Arch>(both));
+    }
+  }
 };
 
 static_assert(sizeof(Q2_K::Block) == block_of(Q2_K::kDType).bytes);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -33,6 +34,28 @@ struct Q3_K {
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 4;
   static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q3_K>& block, std::size_t group,
+                     Unpacked<Arch>& out) noexcept {
+    for (std::size_t j = 0; j < 8; ++j) {
+      const simd::Words<Arch> low = block.words(0, group / 4 * 8 + j);
+      const simd::Words<Arch> high = block.words(1, j);
+      out.quants[j] =
+          ((low >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u)) |
+          (((high >> static_cast<int>(group)) & simd::broadcast_word<Arch>(0x01010101u)) << 2);
+    }
+    const simd::Vec<Arch> d = block.halves(3, 0);
+    const simd::Words<Arch> low = block.words(2, group / 2 % 2) >> static_cast<int>(group / 4 * 4);
+    const simd::Words<Arch> high = block.words(2, 2) >> static_cast<int>(group / 2 * 2);
+    for (std::size_t half = 0; half < 2; ++half) {
+      const std::size_t byte = group % 2 * 2 + half;
+      const simd::Words<Arch> scale =
+          (byte_of<Arch>(low, byte) & simd::broadcast_word<Arch>(15)) |
+          ((byte_of<Arch>(high, byte) & simd::broadcast_word<Arch>(3)) << 4);
+      out.scales[half] = d * (simd::to_float<Arch>(scale) - simd::broadcast<Arch>(32));
+    }
+  }
 };
 
 static_assert(sizeof(Q3_K::Block) == block_of(Q3_K::kDType).bytes);

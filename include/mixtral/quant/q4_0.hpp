@@ -31,11 +31,7 @@ struct Q4_0 {
 
   template <class Arch>
   static void unpack(const TileBlock<Arch, Q4_0>& block, std::size_t, Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 4; ++j) {
-      const simd::Words<Arch> word = block.words(0, j);
-      out.quants[j] = simd::low_nibbles<Arch>(word);
-      out.quants[j + 4] = simd::high_nibbles<Arch>(word);
-    }
+    unpack_nibbles(block, 0, 0, out);
     out.scales[0] = block.halves(1, 0);
   }
 };

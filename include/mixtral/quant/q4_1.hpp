@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -29,6 +30,14 @@ struct Q4_1 {
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 0;
   static constexpr bool kHasMin = true;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q4_1>& block, std::size_t,
+                     Unpacked<Arch>& out) noexcept {
+    unpack_nibbles(block, 0, 0, out);
+    out.scales[0] = block.halves(1, 0);
+    out.mins[0] = simd::broadcast<Arch>(0) - block.halves(2, 0);
+  }
 };
 
 static_assert(sizeof(Q4_1::Block) == block_of(Q4_1::kDType).bytes);

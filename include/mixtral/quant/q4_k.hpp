@@ -20,22 +20,17 @@ struct ScaleAndMin {
   /// Bytes 0..3 of words 0 and 1 hold the scales and the mins of the groups 0..3 in their lower six
   /// bits and the upper two bits of those of the groups 4..7 above; word 2 holds their lower four.
   ScaleAndMin(const simd::Words<Arch> (&words)[3], std::size_t group) noexcept
-      : scale(byte(words[0], group % 4)), min(byte(words[1], group % 4)) {
+      : scale(byte_of<Arch>(words[0], group % 4)), min(byte_of<Arch>(words[1], group % 4)) {
     const simd::Words<Arch> six_bits = simd::broadcast_word<Arch>(63);
     if (group < 4) {
       scale = scale & six_bits;
       min = min & six_bits;
     } else {
-      const simd::Words<Arch> low = byte(words[2], group % 4);
+      const simd::Words<Arch> low = byte_of<Arch>(words[2], group % 4);
       const simd::Words<Arch> four_bits = simd::broadcast_word<Arch>(15);
       scale = (low & four_bits) | ((scale >> 6) << 4);
       min = (low >> 4) | ((min >> 6) << 4);
     }
-  }
-
- private:
-  static simd::Words<Arch> byte(simd::Words<Arch> word, std::size_t index) noexcept {
-    return (word >> static_cast<int>(8 * index)) & simd::broadcast_word<Arch>(255);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -30,6 +31,14 @@ struct Q5_0 {
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 16;
   static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q5_0>& block, std::size_t,
+                     Unpacked<Arch>& out) noexcept {
+    unpack_nibbles(block, 0, 0, out);
+    add_fifth_bits(block.words(1, 0), out);
+    out.scales[0] = block.halves(2, 0);
+  }
 };
 
 static_assert(sizeof(Q5_0::Block) == block_of(Q5_0::kDType).bytes);

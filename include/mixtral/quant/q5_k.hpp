@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "mixtral/quant/q4_k.hpp"
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -35,6 +37,24 @@ struct Q5_K {
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 0;
   static constexpr bool kHasMin = true;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q5_K>& block, std::size_t group,
+                     Unpacked<Arch>& out) noexcept {
+    for (std::size_t j = 0; j < 8; ++j) {
+      const simd::Words<Arch> word = block.words(0, group / 2 * 8 + j);
+      const simd::Words<Arch> low =
+          group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
+      const simd::Words<Arch> high = block.words(1, j);
+      out.quants[j] =
+          low |
+          (((high >> static_cast<int>(group)) & simd::broadcast_word<Arch>(0x01010101u)) << 4);
+    }
+    const simd::Words<Arch> words[3] = {block.words(2, 0), block.words(2, 1), block.words(2, 2)};
+    const ScaleAndMin<Arch> six_bits(words, group);
+    out.scales[0] = block.halves(3, 0) * simd::to_float<Arch>(six_bits.scale);
+    out.mins[0] = block.halves(4, 0) * simd::to_float<Arch>(six_bits.min);
+  }
 };
 
 static_assert(sizeof(Q5_K::Block) == block_of(Q5_K::kDType).bytes);

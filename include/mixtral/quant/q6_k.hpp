@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
+#include "mixtral/quant/unpack.hpp"
 
 namespace mixtral::quant {
 
@@ -31,6 +32,29 @@ struct Q6_K {
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 32;
   static constexpr bool kHasMin = false;
+
+  template <class Arch>
+  static void unpack(const TileBlock<Arch, Q6_K>& block, std::size_t group,
+                     Unpacked<Arch>& out) noexcept {
+    for (std::size_t j = 0; j < 8; ++j) {
+      const simd::Words<Arch> word = block.words(0, group / 4 * 16 + group % 2 * 8 + j);
+      const simd::Words<Arch> low =
+          group % 4 < 2 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
+      const simd::Words<Arch> high = block.words(1, group / 4 * 8 + j);
+      out.quants[j] =
+          low |
+          (((high >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u))
+           << 4);
+    }
+    const simd::Vec<Arch> d = block.halves(3, 0);
+    // Signed bytes as unsigned ones, 128 too large.
+    const simd::Words<Arch> scales =
+        block.words(2, group / 2) ^ simd::broadcast_word<Arch>(0x80808080u);
+    for (std::size_t half = 0; half < 2; ++half) {
+      const simd::Words<Arch> scale = byte_of<Arch>(scales, group % 2 * 2 + half);
+      out.scales[half] = d * (simd::to_float<Arch>(scale) - simd::broadcast<Arch>(128));
+    }
+  }
 };
 
 static_assert(sizeof(Q6_K::Block) == block_of(Q6_K::kDType).bytes);

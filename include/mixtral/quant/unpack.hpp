@@ -1,6 +1,7 @@
 // Reading a tile: what a format's `unpack` reads from and fills in.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 
 #include "mixtral/quant/tile.hpp"
@@ -18,12 +19,25 @@ struct TileBlock {
   simd::Words<Arch> words(std::size_t field, std::size_t index) const noexcept {
     return simd::load_words<Arch>(data + tile_offset<F>(field, index) + 4 * row);
   }
+  /// Unit `index` of a field of 2-byte units, one row per lane.
+  simd::Words<Arch> shorts(std::size_t field, std::size_t index) const noexcept {
+    // Widening a bf16 moves its bits to the upper half of a word.
+    const simd::Vec<Arch> upper = simd::load<Arch>(
+        reinterpret_cast<const BF16*>(data + tile_offset<F>(field, index) + 2 * row));
+    return std::bit_cast<simd::Words<Arch>>(upper) >> 16;
+  }
   /// Unit `index` of a field of f16, widened.
   simd::Vec<Arch> halves(std::size_t field, std::size_t index) const noexcept {
     return simd::load<Arch>(
         reinterpret_cast<const F16*>(data + tile_offset<F>(field, index) + 2 * row));
   }
 };
+
+/// The values of byte `index` of each word.
+template <class Arch>
+simd::Words<Arch> byte_of(simd::Words<Arch> word, std::size_t index) noexcept {
+  return (word >> static_cast<int>(8 * index)) & simd::broadcast_word<Arch>(255);
+}
 
 /// 32 consecutive elements of kWidth<Arch> rows, one row per lane.
 /// Element k is scales[k / F::kScaleElements] * (byte(k) - F::kZero) - mins[k / F::kScaleElements],
@@ -34,5 +48,29 @@ struct Unpacked {
   simd::Vec<Arch> scales[2];
   simd::Vec<Arch> mins[2];
 };
+
+/// Nibbles of 32 elements in the four words from `first` of a field: elements 0 .. 15 in the low halves
+/// of the bytes, 16 .. 31 in the high ones.
+template <class Arch, class F>
+void unpack_nibbles(const TileBlock<Arch, F>& block, std::size_t field, std::size_t first,
+                    Unpacked<Arch>& out) noexcept {
+  for (std::size_t j = 0; j < 4; ++j) {
+    const simd::Words<Arch> word = block.words(field, first + j);
+    out.quants[j] = simd::low_nibbles<Arch>(word);
+    out.quants[j + 4] = simd::high_nibbles<Arch>(word);
+  }
+}
+
+/// Adds bit 4 to codes of four bits: bit k of `bits` belongs to element k.
+template <class Arch>
+void add_fifth_bits(simd::Words<Arch> bits, Unpacked<Arch>& out) noexcept {
+  for (std::size_t j = 0; j < 8; ++j) {
+    const simd::Words<Arch> four =
+        (bits >> static_cast<int>(4 * j)) & simd::broadcast_word<Arch>(15);
+    // Of the copy for byte i, bit i lands on the byte's bit 4.
+    const simd::Words<Arch> copies = (four << 4) | (four << 11) | (four << 18) | (four << 25);
+    out.quants[j] = out.quants[j] | (copies & simd::broadcast_word<Arch>(0x10101010u));
+  }
+}
 
 }  // namespace mixtral::quant
