@@ -36,14 +36,9 @@ void product(benchmark::State& state, Isa isa, DType dtype, bool rounded) {
     }
     benchmark::DoNotOptimize(out.data());
   }
-  const double iterations = static_cast<double>(state.iterations());
-  const double flops = 2.0 * kRows * kDepth * static_cast<double>(n_tokens) * iterations;
-  const double bytes = static_cast<double>(weights.bytes()) * iterations;
-  using benchmark::Counter;
-  state.counters["FLOPS"] = Counter(flops, Counter::kIsRate);
-  state.counters["of_cached_product"] = Counter(flops / cached_product(isa), Counter::kIsRate);
-  state.counters["B/s"] = Counter(bytes, Counter::kIsRate);
-  state.counters["of_read_roof"] = Counter(bytes / read_roof(), Counter::kIsRate);
+  const auto arithmetic = rounded ? roofs::Arithmetic::bf16 : roofs::Arithmetic::f32;
+  count_operations(state, 2.0 * kRows * kDepth * static_cast<double>(n_tokens), isa, arithmetic);
+  count_bytes(state, static_cast<double>(weights.bytes()));
 }
 
 void add(Isa isa, DType dtype, bool rounded) {

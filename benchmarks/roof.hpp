@@ -1,15 +1,20 @@
-// What one thread of this machine can do, measured in the same run as the kernels.
+// What one thread of this machine can do at best, and the counters that compare a kernel with it.
 #pragma once
 
+#include <benchmark/benchmark.h>
+
 #include "mixtral/core/isa.hpp"
+#include "roofs/roofs.hpp"
 
 namespace mixtral::bench {
 
-/// Bytes per second that one thread reads from memory, with software prefetch. Measured once.
-double read_roof();
+/// Adds the rate of `bytes` read in each iteration, and its fraction of what one thread reads from
+/// memory. The roof is measured once.
+void count_bytes(benchmark::State& state, double bytes);
 
-/// Floating-point operations per second of one thread in a cache-resident product of 6 tokens by 32
-/// rows: what the kernels of `isa` reach when they wait for nothing. Measured once per isa.
-double cached_product(Isa isa);
+/// Adds the rate of `operations` done in each iteration, and its fraction of the arithmetic roof of
+/// one thread. Each roof is measured once.
+void count_operations(benchmark::State& state, double operations, Isa isa,
+                      roofs::Arithmetic arithmetic);
 
 }  // namespace mixtral::bench

@@ -12,8 +12,6 @@
 namespace mixtral::bench {
 namespace {
 
-using benchmark::Counter;
-
 /// The 6 query heads of one kv head over `range(0)` positions of an f16 cache.
 void attend(benchmark::State& state, Isa isa) {
   constexpr std::size_t kGroup = 6, kHeadDim = 128;
@@ -36,10 +34,7 @@ void attend(benchmark::State& state, Isa isa) {
     kernel_table(isa).attend[static_cast<std::size_t>(DType::f16)](args);
     benchmark::DoNotOptimize(memory.data());
   }
-  const double bytes =
-      static_cast<double>((keys.bytes() + values.bytes()) * static_cast<std::size_t>(state.iterations()));
-  state.counters["B/s"] = Counter(bytes, Counter::kIsRate);
-  state.counters["of_read_roof"] = Counter(bytes / read_roof(), Counter::kIsRate);
+  count_bytes(state, static_cast<double>(keys.bytes() + values.bytes()));
 }
 
 void rms_norm(benchmark::State& state, Isa isa) {

@@ -7,10 +7,21 @@
 namespace mixtral::cli {
 namespace {
 
+constexpr double kMinSeconds = 0.1;
+
 std::size_t max_batch(const std::vector<BenchTest>& tests) {
   std::size_t batch = 1;
   for (const BenchTest& test : tests) batch = std::max(batch, test.batch);
   return batch;
+}
+
+/// The most that any test puts into the context of `sequence`.
+std::size_t max_positions(const std::vector<BenchTest>& tests, std::size_t sequence) {
+  std::size_t n = 1;
+  for (const BenchTest& test : tests) {
+    if (sequence < test.batch) n = std::max(n, test.depth + test.n_tokens);
+  }
+  return n;
 }
 
 std::size_t max_positions(const std::vector<BenchTest>& tests) {
@@ -64,49 +75,55 @@ BenchRunner::BenchRunner(const Mixtral& network, Executor& executor,
       census_(count_weights(network.checkpoint())),
       workspace_(network.config(), std::max(kBenchChunk, max_batch(tests)), max_batch(tests),
                  max_positions(tests), executor.n_threads()) {
-  const std::size_t n_ctx = max_positions(tests);
   std::mt19937_64 random(seed);
   for (std::size_t i = 0; i < max_batch(tests); ++i) {
+    const std::size_t n_ctx = max_positions(tests, i);
     caches_.emplace_back(network.config(), n_ctx, cache_dtype);
     tokens_.push_back(random_tokens(n_ctx, network.config().vocab, random));
   }
 }
 
 BenchSample BenchRunner::run(const BenchTest& test) {
-  set_depth(test);
+  using Clock = std::chrono::steady_clock;
   BenchSample sample;
-  const auto start = std::chrono::steady_clock::now();
-  if (test.kind == BenchTest::Kind::prompt) {
-    prefill(test.batch, test.n_tokens, sample);
-  } else {
-    decode(test, sample);
+  while (sample.seconds < kMinSeconds) {
+    set_depth(test);
+    const Clock::time_point start = Clock::now();
+    test.kind == BenchTest::Kind::prompt ? prefill(test, sample) : decode(test, sample);
+    sample.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+    sample.tokens += static_cast<double>(test.n_tokens * test.batch);
   }
-  sample.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return sample;
 }
 
 void BenchRunner::set_depth(const BenchTest& test) {
-  std::size_t held = test.depth;  // by all of the test's sequences
-  for (std::size_t i = 0; i < test.batch; ++i) held = std::min(held, caches_[i].size());
-  for (std::size_t i = 0; i < test.batch; ++i) caches_[i].truncate(held);
-  BenchSample untimed;
-  prefill(test.batch, test.depth - held, untimed);
+  for (std::size_t i = 0; i < test.batch; ++i) {
+    caches_[i].truncate(std::min(caches_[i].size(), test.depth));
+    fill(caches_[i], test.depth);
+  }
 }
 
-void BenchRunner::prefill(std::size_t n_sequences, std::size_t n_tokens, BenchSample& sample) {
-  std::size_t room = kBenchChunk;
-  for (std::size_t sequence = 0; sequence < n_sequences; ++sequence) {
-    for (std::size_t left = n_tokens; left > 0;) {
-      const std::size_t n = std::min(room, left);
-      left -= n;
-      room -= n;
-      add(sequence, n, left == 0 ? LogitsFor::last : LogitsFor::none);
-      if (room > 0) continue;
-      forward(sample);
-      room = kBenchChunk;
+void BenchRunner::fill(KvCache& cache, std::size_t depth) const {
+  const Config& c = network_.config();
+  const std::size_t n_missing = depth - cache.size();
+  const std::size_t row_bytes = c.head_dim * size_of(cache.dtype());
+  for (std::size_t layer = 0; layer < c.n_layers; ++layer) {
+    for (std::size_t head = 0; head < c.n_kv_heads; ++head) {
+      for (std::byte* rows : {cache.keys(layer, head), cache.values(layer, head)}) {
+        std::fill_n(rows + cache.size() * row_bytes, n_missing * row_bytes, std::byte{0});
+      }
     }
   }
-  if (!items_.empty()) forward(sample);
+  cache.advance(n_missing);
+}
+
+void BenchRunner::prefill(const BenchTest& test, BenchSample& sample) {
+  for (std::size_t left = test.n_tokens; left > 0;) {
+    const std::size_t n = std::min(kBenchChunk, left);
+    left -= n;
+    add(0, n, left == 0 ? LogitsFor::last : LogitsFor::none);
+    forward(sample);
+  }
 }
 
 void BenchRunner::decode(const BenchTest& test, BenchSample& sample) {

@@ -20,22 +20,24 @@ struct BenchTest {
   enum class Kind { prompt, decode };
 
   Kind kind;
-  std::size_t n_tokens;  ///< per sequence
-  std::size_t depth;     ///< tokens that each sequence holds before
-  std::size_t batch;     ///< sequences side by side
+  std::size_t n_tokens;   ///< per sequence
+  std::size_t depth = 0;  ///< positions that each sequence holds before
+  std::size_t batch = 1;  ///< sequences side by side
 
   /// "pp512", "tg32", "tg32@d4096", "tg32@b4", "tg32@d4096@b4".
   std::string name() const;
 };
 
-/// What one run of a test did.
+/// What a test did in a short while: once, or as often as it takes to be timed well.
 struct BenchSample {
   double seconds = 0;
+  double tokens = 0;      ///< of all sequences together
   double bytes = 0;       ///< each byte of weights and cache once per forward pass
   double operations = 0;  ///< a multiplication and an addition are two
 };
 
-/// Holds the contexts for the largest of some tests, filled with random tokens.
+/// Holds the contexts for the largest of some tests. Prompts and new tokens are random; what lies
+/// before them, a test's depth, is not computed but zero, which costs attention the same time.
 class BenchRunner {
  public:
   /// Throws Error(out_of_memory).
@@ -46,8 +48,9 @@ class BenchRunner {
 
  private:
   void set_depth(const BenchTest& test);
+  void fill(KvCache& cache, std::size_t depth) const;
   void decode(const BenchTest& test, BenchSample& sample);
-  void prefill(std::size_t n_sequences, std::size_t n_tokens, BenchSample& sample);
+  void prefill(const BenchTest& test, BenchSample& sample);
   void add(std::size_t sequence, std::size_t n_tokens, LogitsFor logits);
   void forward(BenchSample& sample);
   void count(std::size_t n_experts_read, BenchSample& sample) const;
@@ -56,7 +59,7 @@ class BenchRunner {
   Executor& executor_;
   WeightCensus census_;
   std::vector<KvCache> caches_;               // [batch]
-  std::vector<std::vector<TokenId>> tokens_;  // [batch][n_ctx]
+  std::vector<std::vector<TokenId>> tokens_;  // [batch][n_ctx of the cache]
   Workspace workspace_;
   std::vector<BatchItem> items_;  // of the next forward pass
 };

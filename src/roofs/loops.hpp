@@ -1,0 +1,66 @@
+// Loops of one instruction set that multiply and add in registers alone. Each instruction set has a
+// source of its own, compiled with its flags.
+#pragma once
+
+#include <cstddef>
+
+#include "mixtral/simd/dot.hpp"
+
+namespace mixtral::roofs {
+
+/// Enough independent sums to fill two units of four cycles' latency; they fit 16 registers.
+inline constexpr std::size_t kSums = 12;
+
+struct Loop {
+  /// The results go to `out`, which keeps the compiler from leaving the work out.
+  void (*run)(std::size_t n_rounds, float* out) noexcept;
+  double operations_per_round;
+};
+
+/// By Arithmetic; a null `run` where the instruction set has no such products.
+struct Loops {
+  Loop f32, bf16, int8;
+};
+
+extern const Loops kBaselineLoops;
+extern const Loops kAvx2Loops;    // x86-64 builds only
+extern const Loops kAvx512Loops;  // x86-64 builds only
+
+/// Each sum is itself multiplied, or a product that never changes would leave the loop.
+template <class Arch>
+void f32_loop(std::size_t n_rounds, float* out) noexcept {
+  using simd::Vec;
+  const Vec<Arch> half = simd::broadcast<Arch>(0.5f), one = simd::broadcast<Arch>(1.0f);
+  Vec<Arch> sums[kSums];
+  for (Vec<Arch>& sum : sums) sum = one;
+  for (std::size_t round = 0; round < n_rounds; ++round) {
+    for (Vec<Arch>& sum : sums) sum = simd::multiply_add<Arch>(sum, half, one);
+  }
+  for (const Vec<Arch>& sum : sums) *out += simd::sum<Arch>(sum);
+}
+
+template <class Arch>
+void bf16_loop(std::size_t n_rounds, float* out) noexcept {
+  using simd::Vec;
+  using Dot = simd::Dot<Arch, BF16, BF16>;
+  const BF16 ones[Dot::kStep] = {{0x3f80}};
+  const auto weights = Dot::weights(ones);
+  const auto activations = Dot::activations(ones);
+  Vec<Arch> sums[kSums];
+  for (Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0);
+  for (std::size_t round = 0; round < n_rounds; ++round) {
+    for (Vec<Arch>& sum : sums) sum = Dot::step(weights, activations, sum);
+  }
+  for (const Vec<Arch>& sum : sums) *out += simd::sum<Arch>(sum);
+}
+
+template <class Arch>
+constexpr Loops make_loops() noexcept {
+  Loops loops = {{f32_loop<Arch>, 2.0 * kSums * simd::kWidth<Arch>}, {}, {}};
+  if constexpr (simd::kHasBf16Dot<Arch>) {
+    loops.bf16 = {bf16_loop<Arch>, 2.0 * kSums * simd::Dot<Arch, BF16, BF16>::kStep};
+  }
+  return loops;
+}
+
+}  // namespace mixtral::roofs
