@@ -136,6 +136,7 @@ Arithmetic arithmetic_of(const Mixtral& network) {
   const auto parameters_of = count_weights(network.checkpoint()).experts.parameters_of;
   const auto most = std::max_element(parameters_of.begin(), parameters_of.end());
   const auto dtype = static_cast<DType>(most - parameters_of.begin());
+  if (is_quantised(dtype)) return Arithmetic::int8;
   const bool bf16 = dtype == DType::bf16 && has_arithmetic(network.isa(), Arithmetic::bf16);
   return bf16 ? Arithmetic::bf16 : Arithmetic::f32;
 }

@@ -42,11 +42,10 @@ Json describe(const Config& c) {
 
 Json describe(const WeightCensus& census, const Checkpoint& checkpoint) {
   Json by_dtype = Json::object();
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    const auto i = static_cast<std::size_t>(dtype);
+  for (std::size_t i = 0; i < kDTypeCount; ++i) {
     const std::size_t parameters = census.embedding.parameters_of[i] +
                                    census.dense.parameters_of[i] + census.experts.parameters_of[i];
-    if (parameters > 0) by_dtype[std::string(name_of(dtype))] = parameters;
+    if (parameters > 0) by_dtype[std::string(name_of(static_cast<DType>(i)))] = parameters;
   }
   return {{"parameters", census.parameters()},
           {"active_parameters", census.active_parameters()},

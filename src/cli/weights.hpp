@@ -11,7 +11,7 @@ namespace mixtral::cli {
 struct WeightTotals {
   std::size_t parameters = 0;
   std::size_t bytes = 0;
-  std::array<std::size_t, 3> parameters_of = {};  ///< by DType
+  std::array<std::size_t, kDTypeCount> parameters_of = {};  ///< by DType
 
   void add(const WeightView& weight) noexcept;
 };

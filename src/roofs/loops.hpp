@@ -5,11 +5,14 @@
 #include <cstddef>
 
 #include "mixtral/simd/dot.hpp"
+#include "mixtral/simd/int8.hpp"
 
 namespace mixtral::roofs {
 
-/// Enough independent sums to fill two units of four cycles' latency; they fit 16 registers.
+/// Independent sums: enough to fill two units of four cycles' latency, few enough for 16 registers
+/// with what else a step needs, which for bytes can be several instructions.
 inline constexpr std::size_t kSums = 12;
+inline constexpr std::size_t kByteSums = 8;
 
 struct Loop {
   /// The results go to `out`, which keeps the compiler from leaving the work out.
@@ -54,9 +57,27 @@ void bf16_loop(std::size_t n_rounds, float* out) noexcept {
   for (const Vec<Arch>& sum : sums) *out += simd::sum<Arch>(sum);
 }
 
+/// The sums are weights too, for the same reason as above.
+template <class Arch>
+void int8_loop(std::size_t n_rounds, float* out) noexcept {
+  using Dot = simd::ByteDot<Arch, 8>;
+  const simd::Words<Arch> activations = simd::broadcast_word<Arch>(0x01ff02fe);
+  simd::IntVec<Arch> sums[kByteSums];
+  for (simd::IntVec<Arch>& sum : sums) sum = simd::broadcast_int<Arch>(1);
+  for (std::size_t round = 0; round < n_rounds; ++round) {
+    for (simd::IntVec<Arch>& sum : sums) {
+      sum = Dot::step(sum, std::bit_cast<simd::Words<Arch>>(sum), activations);
+    }
+  }
+  for (const simd::IntVec<Arch>& sum : sums) {
+    *out += simd::sum<Arch>(simd::to_float<Arch>(sum));
+  }
+}
+
 template <class Arch>
 constexpr Loops make_loops() noexcept {
-  Loops loops = {{f32_loop<Arch>, 2.0 * kSums * simd::kWidth<Arch>}, {}, {}};
+  constexpr double kWidth = simd::kWidth<Arch>;
+  Loops loops = {{f32_loop<Arch>, 2 * kSums * kWidth}, {}, {int8_loop<Arch>, 8 * kByteSums * kWidth}};
   if constexpr (simd::kHasBf16Dot<Arch>) {
     loops.bf16 = {bf16_loop<Arch>, 2.0 * kSums * simd::Dot<Arch, BF16, BF16>::kStep};
   }

@@ -10,7 +10,7 @@ import sys
 
 OBJDUMP, *OBJECTS = sys.argv[1:]
 
-WIDE_OBJECTS = {"table_avx2", "table_avx512"}  # run only where the CPU has what they need
+WIDE = re.compile(r".*_avx(2|512)\.")  # such objects run only where the CPU has what they need
 
 # AVX and what came after it is encoded with VEX or EVEX: mnemonics in v, and registers ymm, zmm, k.
 NEEDS_AVX = re.compile(r"\t(v(?!err|erw)[a-z0-9]+\b|.*%(ymm|zmm|k)[0-7])")
@@ -24,10 +24,10 @@ def offence(path):
 
 
 def main():
-    baseline = [path for path in OBJECTS if pathlib.Path(path).name.split(".")[0] not in WIDE_OBJECTS]
-    wide = [path for path in OBJECTS if path not in baseline]
-    if len(wide) != len(WIDE_OBJECTS):
-        sys.exit(f"expected the objects {sorted(WIDE_OBJECTS)}, found {wide}")
+    wide = [path for path in OBJECTS if WIDE.match(pathlib.Path(path).name)]
+    baseline = [path for path in OBJECTS if path not in wide]
+    if len(wide) < 2:
+        sys.exit(f"expected at least the kernels for AVX2 and AVX-512, found {wide}")
     found = [f"{path}: {line}" for path in baseline if (line := offence(path))]
     found += [f"{path} uses no AVX: this check sees nothing" for path in wide if not offence(path)]
     print(f"{len(baseline)} objects, {len(found)} complaints")

@@ -19,8 +19,8 @@ FORBIDDEN = re.compile(
 
 # Objects built for more than the oldest CPU, and what a symbol's name must hold so that the linker
 # never takes it for one that other code calls.
-ARCH_OF = {"table_avx2": re.compile(r"\b(Avx2|avx2)\b"),
-           "table_avx512": re.compile(r"\b(Avx512|avx512\w*)\b")}
+ARCH_OF = {"avx2": re.compile(r"\b(Avx2|avx2)\b"),
+           "avx512": re.compile(r"\b(Avx512|avx512\w*)\b")}
 
 
 # Pointers that the compiler emits for its exception tables, and the formats' constant tables.
@@ -39,7 +39,7 @@ def symbols(path):
 
 
 def complaints(path):
-    arch = ARCH_OF.get(pathlib.Path(path).name.split(".")[0])
+    arch = ARCH_OF.get(pathlib.Path(path).name.split(".")[0].split("_")[-1])
     for kind, name in symbols(path):
         if kind == "U" and FORBIDDEN.fullmatch(re.sub(r"@.*", "", name)):
             yield f"{path} refers to {name}"
