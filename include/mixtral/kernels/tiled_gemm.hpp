@@ -20,9 +20,6 @@ namespace mixtral::kernels {
 /// Every sum runs over the depth in a fixed order: no result depends on a token's neighbours.
 inline constexpr std::size_t kTiledTokens = 64;
 
-/// Bytes between a weight that is being unpacked and the one that is being fetched.
-inline constexpr std::size_t kTilePrefetch = 8192;
-
 /// Vectors of rows that are unpacked together: as many as the register file holds.
 template <class Arch>
 inline constexpr std::size_t kRowVectors = simd::kWidth<Arch> == 16 ? 2 : 1;
@@ -56,17 +53,7 @@ inline __attribute__((always_inline)) TokenGroup token_group(const GemmArgs& arg
   return group;
 }
 
-/// Fetches the cache lines of `bytes` that lie kTilePrefetch behind `from`.
-inline __attribute__((always_inline)) void prefetch(const std::byte* from,
-                                                    std::size_t bytes) noexcept {
-  // As a number: the address may lie behind the last tile, where no pointer may point.
-  const auto address = reinterpret_cast<std::uintptr_t>(from) + kTilePrefetch;
-  for (std::size_t line = 0; line < bytes; line += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(address + line));
-  }
-}
-
-/// Runs tile(data, tokens, sums, first_pass) for every tile and group of tokens, and stores the sums.
+/// Runs tile(data, tokens, sums) for every tile and group of tokens, and stores the sums.
 template <class Tile>
 __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, Tile tile) noexcept {
   for (std::size_t row = 0; row < args.n_rows; row += kTileRows) {
@@ -77,7 +64,7 @@ __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, T
       const TokenGroup tokens = token_group(args, first);
       TileSums sums;
       __builtin_memset(&sums, 0, tokens.size * sizeof sums.values[0]);
-      tile(data, tokens, sums, first == 0);
+      tile(data, tokens, sums);
       for (std::size_t t = 0; t < tokens.size; ++t) {
         __builtin_memcpy(args.out + (first + t) * args.out_stride + row, sums.values[t],
                          n_rows * sizeof(float));
@@ -158,7 +145,7 @@ __attribute__((always_inline)) inline void unpack_rows(
     const std::byte* tile, std::size_t index, std::size_t row,
     quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>]) noexcept {
   constexpr std::size_t kPerBlock = F::kElements / 32;
-  const std::byte* block = tile + index / kPerBlock * sizeof(typename F::Block) * kTileRows;
+  const std::byte* block = tile + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
 #pragma GCC unroll 2
   for (std::size_t v = 0; v < kRowVectors<Arch>; ++v) {
     F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, index % kPerBlock, weights[v]);
@@ -172,14 +159,12 @@ __attribute__((always_inline)) inline void unpack_rows(
 template <class Arch, class F>
 void tiled_gemm_q8(const GemmArgs& args) noexcept {
   const std::size_t n_halves = args.depth / 32;
-  constexpr std::size_t kHalfBytes = sizeof(typename F::Block) * kTileRows * 32 / F::kElements;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums, bool fetch) {
+                                  detail::TileSums& sums) {
     detail::TileSums partial;
     for (std::size_t h = 0; h < n_halves; ++h) {
       const auto* column = reinterpret_cast<const quant::Q8Activations*>(
           args.activations + h / 2 * args.activation_stride);
-      if (fetch) detail::prefetch(tile + h * kHalfBytes, kHalfBytes);
       for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
         quant::Unpacked<Arch> weights[kRowVectors<Arch>];
         detail::unpack_rows<Arch, F>(tile, h, row, weights);
@@ -207,10 +192,11 @@ struct WideWeights {
 template <class Arch, class F>
 void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std::size_t row,
                    WideWeights<Arch>& out) noexcept {
+  using Block = quant::TileBlock<Arch, F>;
   if constexpr (F::kDType == DType::bf16) {
     for (std::size_t j = 0; j < n / 2; ++j) {
-      const simd::Words<Arch> pair = quant::TileBlock<Arch, F>{
-          tile + (16 * index + j) * F::kBytes * kTileRows, row}.words(0, 0);
+      const Block block{tile + (16 * index + j) * Block::kBytes, row};
+      const simd::Words<Arch> pair = block.words(0, 0);
       out.values[2 * j] = simd::as_float<Arch>(pair << 16);
       out.values[2 * j + 1] =
           simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u));
@@ -218,9 +204,8 @@ void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std:
   } else {
     constexpr std::size_t kPerBlock = F::kElements / 32;
     quant::Unpacked<Arch> weights;
-    F::template unpack<Arch>(
-        {tile + index / kPerBlock * sizeof(typename F::Block) * kTileRows, row},
-        index % kPerBlock, weights);
+    F::template unpack<Arch>({tile + index / kPerBlock * Block::kBytes, row}, index % kPerBlock,
+                             weights);
     for (std::size_t k = 0; k < 32; ++k) {
       const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
                                      simd::broadcast_word<Arch>(255);
@@ -241,7 +226,7 @@ template <class Arch, class F>
 void tiled_gemm_f32(const GemmArgs& args) noexcept {
   using Vec = simd::Vec<Arch>;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums, bool) {
+                                  detail::TileSums& sums) {
     for (std::size_t k = 0; k < args.depth; k += 32) {
       const std::size_t n = args.depth - k < 32 ? args.depth - k : 32;
       for (std::size_t row = 0; row < kTileRows; row += simd::kWidth<Arch>) {
@@ -266,27 +251,25 @@ template <class Arch>
 void tiled_gemm_bf16(const GemmArgs& args) noexcept {
   using Vec = simd::Vec<Arch>;
   using Dot = simd::PairDot<Arch>;
+  using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
   constexpr std::size_t kPairs = 8;  // of the depth that stay in registers for 32 rows
   constexpr std::size_t kVectors = kRowVectors<Arch>;
   const std::size_t n_pairs = args.depth / 2;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums, bool fetch) {
+                                  detail::TileSums& sums) {
     for (std::size_t p = 0; p < n_pairs; p += kPairs) {
       constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
       const auto* column = reinterpret_cast<const quant::BF16Activations*>(
           args.activations + p / kBlockPairs * args.activation_stride);
-      const std::byte* words = tile + p * 4 * kTileRows;
       const std::size_t n = n_pairs - p < kPairs ? n_pairs - p : kPairs;
-      if (fetch) detail::prefetch(words, n * 4 * kTileRows);
       for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
         simd::Words<Arch> weights[kPairs][kVectors];
 #pragma GCC unroll 8
         for (std::size_t j = 0; j < kPairs; ++j) {
 #pragma GCC unroll 2
           for (std::size_t v = 0; v < kVectors; ++v) {
-            weights[j][v] = j < n ? simd::load_words<Arch>(words + 4 * (j * kTileRows + row +
-                                                                        v * simd::kWidth<Arch>))
-                                  : simd::broadcast_word<Arch>(0);
+            const Pairs pairs{tile + (p + j) * Pairs::kBytes, row + v * simd::kWidth<Arch>};
+            weights[j][v] = j < n ? pairs.words(0, 0) : simd::broadcast_word<Arch>(0);
           }
         }
         for (std::size_t t = 0; t < tokens.size; ++t) {

@@ -41,7 +41,6 @@ constexpr std::size_t tile_offset(std::size_t field, std::size_t index = 0) noex
 struct BF16Pairs {
   static constexpr DType kDType = DType::bf16;
   static constexpr std::size_t kElements = 2;
-  static constexpr std::size_t kBytes = 4;
   static constexpr std::array kFields = {Field{0, 4, 1}};
 };
 

@@ -3,21 +3,27 @@
 
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 
 #include "mixtral/quant/tile.hpp"
 #include "mixtral/simd/int8.hpp"
 
 namespace mixtral::quant {
 
+/// Bytes between a weight that is being unpacked and the one that is being fetched.
+inline constexpr std::size_t kPrefetch = 4096;
+
 /// One block of kWidth<Arch> consecutive rows of a tile.
 template <class Arch, class F>
 struct TileBlock {
+  static constexpr std::size_t kBytes = bytes_of(F::kDType, F::kElements) * kTileRows;
+
   const std::byte* data;  ///< of the tile's block
   std::size_t row;        ///< first row
 
   /// Unit `index` of a field of 4-byte units, one row per lane.
   simd::Words<Arch> words(std::size_t field, std::size_t index) const noexcept {
-    return simd::load_words<Arch>(data + tile_offset<F>(field, index) + 4 * row);
+    return simd::load_words<Arch>(fetched(tile_offset<F>(field, index) + 4 * row));
   }
   /// Unit `index` of a field of 2-byte units, one row per lane.
   simd::Words<Arch> shorts(std::size_t field, std::size_t index) const noexcept {
@@ -29,7 +35,16 @@ struct TileBlock {
   /// Unit `index` of a field of f16, widened.
   simd::Vec<Arch> halves(std::size_t field, std::size_t index) const noexcept {
     return simd::load<Arch>(
-        reinterpret_cast<const F16*>(data + tile_offset<F>(field, index) + 2 * row));
+        reinterpret_cast<const F16*>(fetched(tile_offset<F>(field, index) + 2 * row)));
+  }
+
+ private:
+  /// Where byte `offset` lies; the one that is kPrefetch behind it is fetched.
+  const std::byte* fetched(std::size_t offset) const noexcept {
+    // As a number: the address may lie behind the last tile, where no pointer may point.
+    const auto address = reinterpret_cast<std::uintptr_t>(data + offset) + kPrefetch;
+    __builtin_prefetch(reinterpret_cast<const void*>(address));
+    return data + offset;
   }
 };
 
