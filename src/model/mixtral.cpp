@@ -19,12 +19,35 @@ const Config& validated(const Config& config) {
   return config;
 }
 
+/// A matrix that products take. Throws Error(unsupported) when there are no kernels for how it is stored.
+WeightView matrix(const Checkpoint& checkpoint, TensorKey key) {
+  const WeightView weight = checkpoint.tensor(key);
+  if (is_quantised(weight.dtype) && weight.layout != Layout::tiled) {
+    throw Error(ErrorCode::unsupported, "products of " + std::string(name_of(weight.dtype)) +
+                                            " weights need them in tiles, found rows");
+  }
+  return weight;
+}
+
+/// A row or matrix that is read element by element.
+WeightView plain(const Checkpoint& checkpoint, TensorKey key) {
+  const WeightView weight = checkpoint.tensor(key);
+  if (is_quantised(weight.dtype) || weight.layout != Layout::row_major) {
+    throw Error(ErrorCode::unsupported, "norms and routers have to be f32, f16 or bf16 in rows, found " +
+                                            std::string(name_of(weight.dtype)));
+  }
+  return weight;
+}
+
 DecoderBlock make_block(const Checkpoint& checkpoint, std::size_t layer,
                         const KernelTable& kernels) {
   const Config& config = checkpoint.config();
   const auto eps = static_cast<float>(config.rms_norm_eps);
   const auto weight = [&](TensorRole role, std::size_t expert = 0) {
-    return checkpoint.tensor({role, layer, expert});
+    return matrix(checkpoint, {role, layer, expert});
+  };
+  const auto norm = [&](TensorRole role) {
+    return RmsNorm(plain(checkpoint, {role, layer}), eps, kernels);
   };
   std::vector<Expert> experts;
   for (std::size_t e = 0; e < config.n_experts; ++e) {
@@ -33,12 +56,12 @@ DecoderBlock make_block(const Checkpoint& checkpoint, std::size_t layer,
                        .down = weight(TensorRole::expert_down, e)});
   }
   return DecoderBlock(
-      RmsNorm(weight(TensorRole::attention_norm), eps, kernels),
+      norm(TensorRole::attention_norm),
       Attention(Linear(weight(TensorRole::query)), Linear(weight(TensorRole::key)),
                 Linear(weight(TensorRole::value)), Linear(weight(TensorRole::output)),
                 {config.n_heads, config.n_kv_heads, config.head_dim, config.sliding_window}),
-      RmsNorm(weight(TensorRole::ffn_norm), eps, kernels),
-      Moe(Router(weight(TensorRole::router)), std::move(experts), config.top_k));
+      norm(TensorRole::ffn_norm),
+      Moe(Router(plain(checkpoint, {TensorRole::router, layer})), std::move(experts), config.top_k));
 }
 
 std::size_t n_logits(const BatchItem& item) noexcept {
@@ -126,9 +149,9 @@ struct Mixtral::Impl {
         gemm(detail::make_gemm(gemm_kind, kernels)),
         embedding(checkpoint->tensor({TensorRole::embedding})),
         rotary(config.head_dim, config.rope_theta),
-        final_norm(checkpoint->tensor({TensorRole::final_norm}),
+        final_norm(plain(*checkpoint, {TensorRole::final_norm}),
                    static_cast<float>(config.rms_norm_eps), kernels),
-        lm_head(checkpoint->tensor({TensorRole::lm_head})) {
+        lm_head(matrix(*checkpoint, {TensorRole::lm_head})) {
     for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
       blocks.push_back(make_block(*checkpoint, layer, kernels));
     }

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "mixtral/layers/compute.hpp"
+#include "mixtral/quant/convert.hpp"
 
 namespace mixtral {
 
@@ -14,12 +15,16 @@ class Embedding {
 
   /// Widens the row of `token`, which must be below the vocabulary's size, to out [hidden] f32.
   void forward_row(TokenId token, const KernelTable& kernels, float* out) const noexcept {
-    kernels.widen[static_cast<std::size_t>(weight_.dtype)](
-        weight_.row(static_cast<std::size_t>(token)), weight_.cols, out);
+    const std::byte* row = weight_.row(static_cast<std::size_t>(token));
+    if (is_quantised(weight_.dtype)) {
+      quant::dequantise(weight_.dtype, row, {out, weight_.cols});
+    } else {
+      kernels.widen[static_cast<std::size_t>(weight_.dtype)](row, weight_.cols, out);
+    }
   }
 
  private:
-  WeightView weight_;  // [vocab, hidden]
+  WeightView weight_;  // [vocab, hidden], row-major of any type
 };
 
 }  // namespace mixtral
