@@ -1,21 +1,25 @@
 // mixtral perplexity: how well the model predicts a text.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "command.hpp"
 #include "io.hpp"
+#include "kl.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/generate/context.hpp"
 #include "mixtral/generate/logprobs.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
+#include "tally.hpp"
 
 namespace mixtral::cli {
 namespace {
@@ -25,28 +29,17 @@ constexpr std::size_t kDefaultContext = 2048;
 struct PerplexityOptions {
   ModelOptions model;
   std::string file;
+  std::string kl_base;  // empty: none
   std::size_t stride = 0;
+  bool ids = false;
   bool json = false;
 };
 
-/// Sums over the negative log-probabilities of scored tokens.
-struct Score {
-  std::size_t n_tokens = 0;
-  double sum = 0;
-  double sum_of_squares = 0;
-
-  void add(double nll) noexcept {
-    ++n_tokens;
-    sum += nll;
-    sum_of_squares += nll * nll;
-  }
-  double mean() const noexcept { return sum / static_cast<double>(n_tokens); }
-  /// Standard error of the mean, as if the tokens were independent.
-  double standard_error() const noexcept {
-    const auto n = static_cast<double>(n_tokens);
-    if (n_tokens < 2) return 0;
-    return std::sqrt(std::max(0.0, sum_of_squares / n - mean() * mean()) / (n - 1));
-  }
+/// What is scored.
+struct Text {
+  std::vector<TokenId> ids;
+  std::size_t n_bytes = 0;  // 0: there are only ids
+  TokenId bos = 0;
 };
 
 /// A piece of the text that is evaluated in a context of its own, after BOS.
@@ -68,53 +61,69 @@ std::vector<Window> windows_over(std::size_t n_tokens, std::size_t length, std::
 }
 
 /// Adds the tokens that `window` scores. The token at i is predicted by BOS and begin .. i - 1.
-void score_window(const Window& window, std::span<const TokenId> text, TokenId bos,
-                  Context& context, Score& score) {
-  std::vector<TokenId> input = {bos};
-  input.insert(input.end(), text.begin() + window.begin, text.begin() + window.end - 1);
+void score_window(const Window& window, const Text& text, Context& context, Tally& score,
+                  std::optional<KlBase>& kl_base) {
+  const std::span<const TokenId> tokens = text.ids;
+  std::vector<TokenId> input = {text.bos};
+  input.insert(input.end(), tokens.begin() + window.begin, tokens.begin() + window.end - 1);
   const std::size_t n_known =
       window.first_scored - window.begin;  // inputs whose logits don't matter
+  const auto known = std::span<const TokenId>(input).first(n_known);
+  const auto scored = std::span<const TokenId>(input).subspan(n_known);
 
   context.rewind(0);
-  const std::span<const TokenId> ids = input;
-  if (n_known > 0) context.eval(ids.first(n_known));
-  context.eval(ids.subspan(n_known), [&](std::size_t first, MatrixView<const float> logits) {
+  if (n_known > 0) context.eval(known);
+  if (kl_base) kl_base->begin(known);
+  context.eval(scored, [&](std::size_t first, MatrixView<const float> logits) {
     check_interrupt();
+    const auto next = tokens.subspan(window.first_scored + first, logits.rows);
     for (std::size_t row = 0; row < logits.rows; ++row) {
-      score.add(-logprob(logits.row(row), text[window.first_scored + first + row]));
+      score.add(-logprob(logits.row(row), next[row]));
     }
+    if (kl_base) kl_base->compare(scored.subspan(first, logits.rows), logits, next);
   });
 }
 
-std::vector<TokenId> read_text(const PerplexityOptions& options, const Tokenizer& tokenizer,
-                               std::size_t& n_bytes) {
-  const std::string text = read_input(options.file);
-  if (text.empty()) {
+Text read_text(const PerplexityOptions& options, const Model& model) {
+  const std::string bytes = read_input(options.file);
+  if (options.ids) return {parse_ids(bytes), 0, model.config().bos_id};
+  if (bytes.empty()) {
     throw Error(ErrorCode::invalid_argument, options.file + ": expected text, found an empty file");
   }
-  n_bytes = text.size();
-  return tokenizer.encode(text);
+  const Tokenizer& tokenizer = model.tokenizer();
+  return {tokenizer.encode(bytes), bytes.size(), tokenizer.bos_id()};
 }
 
 void print_result(const Json& result) {
-  const auto number = [&](const char* key) { return result[key].get<double>(); };
   std::array<char, 256> line;
-  const double perplexity = number("perplexity");
-  std::snprintf(line.data(), line.size(),
-                "perplexity %.4f +- %.4f (%zu tokens, context %zu, stride %zu, %.4f bits/byte, "
-                "%.1f tokens/s)\n",
-                perplexity, perplexity * number("standard_error"),
-                result["n_tokens"].get<std::size_t>(), result["n_ctx"].get<std::size_t>(),
-                result["stride"].get<std::size_t>(), number("bits_per_byte"),
-                number("tokens_per_second"));
-  print(line.data());
+  const auto print_line = [&](const char* format, auto... values) {
+    std::snprintf(line.data(), line.size(), format, values...);
+    print(line.data());
+  };
+  const auto number = [](const Json& of, const char* key) { return of[key].get<double>(); };
+  const auto count = [&](const char* key) { return result[key].get<std::size_t>(); };
+
+  const double perplexity = number(result, "perplexity");
+  print_line("perplexity %.4f +- %.4f (%zu tokens, context %zu, stride %zu, ", perplexity,
+             perplexity * number(result, "standard_error"), count("n_tokens"), count("n_ctx"),
+             count("stride"));
+  if (result.contains("bits_per_byte")) {
+    print_line("%.4f bits/byte, ", number(result, "bits_per_byte"));
+  }
+  print_line("%.1f tokens/s)\n", number(result, "tokens_per_second"));
+  if (!result.contains("kl")) return;
+  const Json& kl = result["kl"];
+  print_line(
+      "KL divergence %.6f +- %.6f nats/token, 99th percentile %.6f, top-1 agreement %.2f %%\n",
+      number(kl, "mean"), number(kl, "standard_error"), number(kl, "percentile_99"),
+      100 * number(kl, "top_1_agreement"));
+  print_line("reference perplexity %.4f, ratio %.5f\n", number(kl, "reference_perplexity"),
+             number(kl, "perplexity_ratio"));
 }
 
 void perplexity(const PerplexityOptions& options) {
   const Model model = load_model(options.model);
-  const Tokenizer& tokenizer = model.tokenizer();
-  std::size_t n_bytes = 0;
-  const std::vector<TokenId> text = read_text(options, tokenizer, n_bytes);
+  const Text text = read_text(options, model);
 
   ContextOptions context_options = options.model.context();
   if (context_options.n_ctx == 0) {
@@ -129,29 +138,33 @@ void perplexity(const PerplexityOptions& options) {
                     std::to_string(stride));
   }
   Context context(model, context_options);
+  std::optional<KlBase> kl_base;
+  if (!options.kl_base.empty()) kl_base.emplace(options.kl_base, options.model, model, n_ctx);
 
   const auto start = std::chrono::steady_clock::now();
-  Score score;
+  Tally score;
   Progress progress("scoring");
-  for (const Window& window : windows_over(text.size(), n_ctx, stride)) {
-    score_window(window, text, tokenizer.bos_id(), context, score);
-    progress.update(score.n_tokens, text.size());
+  for (const Window& window : windows_over(text.ids.size(), n_ctx, stride)) {
+    score_window(window, text, context, score, kl_base);
+    progress.update(score.n, text.ids.size());
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
 
-  const auto n_tokens = static_cast<double>(score.n_tokens);
-  const Json result = {
+  Json result = {
       {"perplexity", std::exp(score.mean())},
       {"mean_nll", score.mean()},
       {"standard_error", score.standard_error()},
-      {"n_tokens", score.n_tokens},
-      {"n_bytes", n_bytes},
-      {"bits_per_byte", score.sum / std::log(2.0) / static_cast<double>(n_bytes)},
+      {"n_tokens", score.n},
       {"n_ctx", n_ctx},
       {"stride", stride},
       {"seconds", elapsed.count()},
-      {"tokens_per_second", n_tokens / elapsed.count()},
+      {"tokens_per_second", static_cast<double>(score.n) / elapsed.count()},
   };
+  if (text.n_bytes > 0) {
+    result["n_bytes"] = text.n_bytes;
+    result["bits_per_byte"] = score.sum / std::log(2.0) / static_cast<double>(text.n_bytes);
+  }
+  if (kl_base) result["kl"] = kl_base->result(score.mean());
   if (options.json) return print_json(result);
   print_result(result);
 }
@@ -169,6 +182,10 @@ void add_perplexity(CLI::App& app) {
       ->add_option("--stride", options->stride,
                    "Tokens from the beginning of one window to the next (default: half of --ctx)")
       ->check(whole_number(1));
+  command->add_flag("--ids", options->ids,
+                    "FILE holds token ids such as 1,2,3, without BOS, instead of text");
+  command->add_option("--kl-base", options->kl_base,
+                      "A model of the same vocabulary to compare with, token by token");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "The text is tokenized as a whole. Windows of --ctx tokens begin every --stride tokens;\n"
@@ -177,9 +194,13 @@ void add_perplexity(CLI::App& app) {
       "each token of the text counts once, and beyond the first window has at least ctx - stride\n"
       "tokens of context. perplexity = exp(mean of -ln p(token)); --stride equal to --ctx gives\n"
       "disjoint chunks. The figure after +- is one standard error.\n\n"
+      "--kl-base runs a second model over the same windows, in f32 whatever --precision and\n"
+      "--cache-type say of MODEL. It gives KL(reference || MODEL) per token, in nats, and how\n"
+      "often both think the same token likeliest.\n\n"
       "Examples:\n"
       "  mixtral perplexity examples/models/pocket-mixtral README.md\n"
-      "  mixtral perplexity MODEL wiki.test.raw --ctx 4096 --stride 512 --json");
+      "  mixtral perplexity MODEL wiki.test.raw --ctx 4096 --stride 512 --json\n"
+      "  mixtral perplexity MODEL.mixtral wiki.test.raw --kl-base MODEL");
   command->callback([options] { perplexity(*options); });
 }
 
