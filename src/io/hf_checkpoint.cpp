@@ -1,8 +1,10 @@
 // Hugging Face model directories: config.json and safetensors, whole or in shards.
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -12,16 +14,18 @@
 #include "core/message.hpp"
 #include "io/hf_index.hpp"
 #include "io/hf_tensors.hpp"
+#include "io/model_description.hpp"
+#include "io/model_tensors.hpp"
 #include "io/tensor_table.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/io/checkpoint.hpp"
-#include "mixtral/io/hf_config.hpp"
 #include "mixtral/io/safetensors.hpp"
 
 namespace mixtral {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::NamedText;
 using detail::quote;
 using detail::TensorTable;
 
@@ -123,7 +127,7 @@ class ModelReader {
   /// Every tensor, in the order of visit_tensors.
   std::vector<WeightView> read() {
     std::vector<WeightView> views;
-    detail::visit_tensors(config_, [&](const TensorKey& key) {
+    visit_tensors(config_, [&](const TensorKey& key) {
       if (key.role == TensorRole::lm_head && config_.tie_embeddings) {
         table_.tolerate(detail::hf_name_of(key));  // transformers ignores it, too
         views.push_back(views[detail::position_of({TensorRole::embedding}, config_)]);
@@ -172,40 +176,38 @@ class ModelReader {
 
 class HfCheckpoint final : public Checkpoint {
  public:
-  HfCheckpoint(const fs::path& directory, const LoadCallback& on_progress) {
-    const fs::path config_path = directory / "config.json";
-    config_ = parse_hf_config(read_json_file(config_path), config_path.native());
-    read_generation_config(directory / "generation_config.json");
+  HfCheckpoint(const fs::path& directory, const LoadCallback& on_progress)
+      : directory_(directory), description_(describe(directory)) {
     files_ = open_weights(directory, on_progress);
     TensorTable table;
     for (const SafetensorsFile& file : files_) table.add(file);
     try {
-      views_ = ModelReader(config_, table).read();
+      views_ = ModelReader(config(), table).read();
     } catch (const Error& e) {
       throw Error(e.code(), quote(directory) + ": " + e.what());
     }
   }
 
-  const Config& config() const noexcept override { return config_; }
-  const GenerationDefaults& generation_defaults() const noexcept override { return defaults_; }
+  const Config& config() const noexcept override { return description_.config; }
+  const GenerationDefaults& generation_defaults() const noexcept override {
+    return description_.defaults;
+  }
 
   WeightView tensor(TensorKey key) const override {
-    const bool has_layer = !detail::is_global(key.role);
-    if ((has_layer && key.layer >= config_.n_layers) ||
-        (detail::is_expert(key.role) && key.expert >= config_.n_experts)) {
-      throw Error(ErrorCode::invalid_argument,
-                  "no tensor of layer " + std::to_string(key.layer) + ", expert " +
-                      std::to_string(key.expert) + " in a model of " +
-                      std::to_string(config_.n_layers) + " layers of " +
-                      std::to_string(config_.n_experts) + " experts");
-    }
-    return views_[detail::position_of(key, config_)];
+    detail::check_inside(key, config());
+    return views_[detail::position_of(key, config())];
+  }
+
+  std::optional<std::string> file(std::string_view name) const override {
+    const fs::path path = directory_ / name;
+    if (!is_there(path)) return std::nullopt;
+    return read_text_file(path, kMaxModelFileBytes);
   }
 
   std::size_t weight_bytes() const noexcept override {
     std::size_t bytes = 0;
     for (const WeightView& view : views_) bytes += view.bytes();
-    return config_.tie_embeddings ? bytes - views_[0].bytes() : bytes;
+    return config().tie_embeddings ? bytes - views_[0].bytes() : bytes;
   }
 
   void check_unchanged() const override {
@@ -213,21 +215,16 @@ class HfCheckpoint final : public Checkpoint {
   }
 
  private:
-  void read_generation_config(const fs::path& path) {
-    if (!is_there(path)) return;
-    HfGenerationConfig generation = parse_hf_generation_config(read_json_file(path), path.native());
-    defaults_ = generation.defaults;
-    if (!generation.eos_ids) return;
-    config_.eos_ids = std::move(*generation.eos_ids);
-    try {
-      validate(config_);
-    } catch (const Error& e) {
-      throw Error(ErrorCode::format, quote(path) + ": " + e.what());
-    }
+  static detail::ModelDescription describe(const fs::path& directory) {
+    const fs::path config = directory / "config.json";
+    const fs::path generation = directory / "generation_config.json";
+    std::optional<NamedText> generation_text;
+    if (is_there(generation)) generation_text = {generation.native(), read_json_file(generation)};
+    return detail::describe_model({config.native(), read_json_file(config)}, generation_text);
   }
 
-  Config config_;
-  GenerationDefaults defaults_;
+  fs::path directory_;
+  detail::ModelDescription description_;
   std::vector<SafetensorsFile> files_;
   std::vector<WeightView> views_;
 };

@@ -10,6 +10,7 @@
 
 #include "core/message.hpp"
 #include "io/hf_tensors.hpp"
+#include "io/model_tensors.hpp"
 #include "io/random_weights.hpp"
 #include "io/temporary_directory.hpp"
 #include "mixtral/core/error.hpp"
@@ -35,7 +36,7 @@ using Shard = std::vector<Tensor>;
 
 std::vector<Tensor> tensors_of(const Config& config, DType dtype) {
   std::vector<Tensor> tensors;
-  detail::visit_tensors(config, [&](const TensorKey& key) {
+  visit_tensors(config, [&](const TensorKey& key) {
     if (key.role == TensorRole::lm_head && config.tie_embeddings) return;
     std::vector<std::size_t> shape = detail::shape_of(key.role, config);
     const std::size_t bytes = *safetensors_bytes(safetensors_name_of(dtype), shape);
@@ -126,20 +127,13 @@ class WeightStream {
     }
   }
 
-  static double mean_of(TensorRole role) {
-    const bool is_norm = role == TensorRole::final_norm || role == TensorRole::attention_norm ||
-                         role == TensorRole::ffn_norm;
-    return is_norm ? 1 : 0;
-  }
+  static double mean_of(TensorRole role) { return detail::is_norm(role) ? 1 : 0; }
 
   double deviation_of(const Tensor& tensor) const {
     constexpr double kNormSpread = 0.1;
     const double by_fan_in = 1 / std::sqrt(static_cast<double>(tensor.shape.back()));
+    if (detail::is_norm(tensor.role)) return kNormSpread;
     switch (tensor.role) {
-      case TensorRole::final_norm:
-      case TensorRole::attention_norm:
-      case TensorRole::ffn_norm:
-        return kNormSpread;
       case TensorRole::embedding:
         return config_.tie_embeddings ? by_fan_in : 1;
       case TensorRole::output:

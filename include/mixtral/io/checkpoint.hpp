@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "mixtral/core/config.hpp"
 #include "mixtral/core/tensor.hpp"
@@ -24,8 +27,8 @@ enum class TensorRole {
   ffn_norm,        ///< [1, hidden]
   router,          ///< [n_experts, hidden]
   expert_gate,     ///< w1 [ffn, hidden]
-  expert_down,     ///< w2 [hidden, ffn]
   expert_up,       ///< w3 [ffn, hidden]
+  expert_down,     ///< w2 [hidden, ffn]
 };
 
 struct TensorKey {
@@ -33,6 +36,41 @@ struct TensorKey {
   std::size_t layer = 0;   ///< ignored by embedding, final_norm, lm_head
   std::size_t expert = 0;  ///< ignored by all but the expert roles
 };
+
+/// "expert_down": the role as recipes and native files call it.
+std::string_view name_of(TensorRole role) noexcept;
+
+/// "layers.3.expert_down.5": the role after its layer and before its expert, where it has them.
+std::string name_of(const TensorKey& key);
+
+/// Calls visit(TensorKey) for every tensor of a model, in the order in which a token meets them; for
+/// the lm_head also when it is tied.
+template <class Visit>
+void visit_tensors(const Config& config, Visit visit) {
+  using enum TensorRole;
+  visit(TensorKey{embedding});
+  for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
+    for (const TensorRole role : {attention_norm, query, key, value, output, ffn_norm, router}) {
+      visit(TensorKey{role, layer});
+    }
+    for (std::size_t expert = 0; expert < config.n_experts; ++expert) {
+      for (const TensorRole role : {expert_gate, expert_up, expert_down}) {
+        visit(TensorKey{role, layer, expert});
+      }
+    }
+  }
+  visit(TensorKey{final_norm});
+  visit(TensorKey{lm_head});
+}
+
+/// What a model has beside its weights: its configuration, its tokenizer and what describes them.
+inline constexpr std::string_view kModelFiles[] = {
+    "config.json",     "generation_config.json", "tokenizer.model",
+    "tokenizer.json",  "tokenizer_config.json",  "special_tokens_map.json",
+};
+
+/// The most bytes that one of them may have.
+inline constexpr std::size_t kMaxModelFileBytes = std::size_t{1} << 26;
 
 /// An open checkpoint, complete and checked: every tensor of the config exists with its shape.
 /// Immutable; safe to use from any number of threads.
@@ -45,6 +83,10 @@ class Checkpoint {
 
   /// The tensor's bytes in the mapped file, valid for the life of the checkpoint.
   virtual WeightView tensor(TensorKey key) const = 0;
+
+  /// The content of the file of this name (one of kModelFiles) that came with the weights; nothing
+  /// when there is none. Throws Error(io) when it can't be read, Error(format) when it is too large.
+  virtual std::optional<std::string> file(std::string_view /*name*/) const { return std::nullopt; }
 
   /// Bytes of all tensors.
   virtual std::size_t weight_bytes() const noexcept = 0;
@@ -62,8 +104,8 @@ struct LoadProgress {
 /// Called between steps of a load; returning false stops it with Error(cancelled).
 using LoadCallback = std::function<bool(const LoadProgress&)>;
 
-/// Opens a Hugging Face directory. Maps the weights; reads none of them.
-/// Throws Error naming the file, and the tensor or key, at fault.
+/// Opens a Hugging Face directory or a native file (see native_checkpoint.hpp). Maps the weights;
+/// reads none of them. Throws Error naming the file, and the tensor or key, at fault.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path,
                                             const LoadCallback& on_progress = {});
 
