@@ -34,7 +34,7 @@ double seconds_to_logits(const ModelOptions& options) {
 }  // namespace
 
 LoadTimes time_load(const ModelOptions& options, bool cold) {
-  const bool was_cold = cold && drop_weights(model_directory(options.path));
+  const bool was_cold = cold && drop_weights(model_path(options.path));
   const double first = seconds_to_logits(options);
   return {was_cold ? std::optional(first) : std::nullopt, seconds_to_logits(options)};
 }

@@ -4,7 +4,7 @@
 
 #include "command.hpp"
 #include "io.hpp"
-#include "mixtral/text/tokenizer.hpp"
+#include "mixtral/generate/model.hpp"
 #include "options.hpp"
 
 namespace mixtral::cli {
@@ -18,7 +18,7 @@ struct DetokenizeOptions {
 
 void detokenize(const DetokenizeOptions& options) {
   const std::vector<TokenId> ids = parse_ids(options.ids == "-" ? read_input("-") : options.ids);
-  const std::string text = open_tokenizer(model_directory(options.model))->decode(ids);
+  const std::string text = load_tokenizer(model_path(options.model))->decode(ids);
   if (options.json) return print_json(Json{{"text", text}});
   print(text + "\n");
 }

@@ -123,7 +123,7 @@ void append_text(const Json& json, const std::string& indent, std::string& text)
 
 void info(const InfoOptions& options) {
   const Model model = load_model(options.model);
-  const std::filesystem::path directory = model_directory(options.model.path);
+  const std::filesystem::path directory = model_path(options.model.path);
   const Checkpoint& checkpoint = model.network().checkpoint();
   const Json result = {
       {"model", directory.string()},

@@ -5,7 +5,7 @@
 
 #include "command.hpp"
 #include "io.hpp"
-#include "mixtral/text/tokenizer.hpp"
+#include "mixtral/generate/model.hpp"
 #include "options.hpp"
 
 namespace mixtral::cli {
@@ -20,7 +20,7 @@ struct TokenizeOptions {
 };
 
 void tokenize(const TokenizeOptions& options) {
-  const auto tokenizer = open_tokenizer(model_directory(options.model));
+  const auto tokenizer = load_tokenizer(model_path(options.model));
   std::vector<TokenId> ids =
       tokenizer->encode(options.text == "-" ? read_input("-") : options.text);
   if (!options.no_bos) ids.insert(ids.begin(), tokenizer->bos_id());

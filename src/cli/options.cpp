@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "mixtral/core/error.hpp"
+#include "mixtral/io/native_checkpoint.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 
@@ -67,7 +68,7 @@ DType ModelOptions::cache_dtype() const {
 void add_model_path(CLI::App& command, std::string& path) {
   command
       .add_option("MODEL", path,
-                  "Hugging Face model directory, or a .safetensors or .json file in it")
+                  "Native file, Hugging Face model directory, or a .safetensors or .json file in it")
       ->required();
 }
 
@@ -104,11 +105,11 @@ void add_context_option(CLI::App& command, ModelOptions& options, const std::str
       ->check(whole_number(1));
 }
 
-std::filesystem::path model_directory(const std::filesystem::path& path) {
+std::filesystem::path model_path(const std::filesystem::path& path) {
   const std::filesystem::path extension = path.extension();
   std::error_code error;
   if ((extension == ".safetensors" || extension == ".json") &&
-      std::filesystem::is_regular_file(path, error)) {
+      std::filesystem::is_regular_file(path, error) && !is_native_file(path)) {
     return path.has_parent_path() ? path.parent_path() : ".";
   }
   return path;
@@ -116,7 +117,7 @@ std::filesystem::path model_directory(const std::filesystem::path& path) {
 
 Model load_model(const ModelOptions& options) {
   Progress progress("loading");
-  return load(model_directory(options.path),
+  return load(model_path(options.path),
               {.compute = options.compute(), .on_progress = [&](const LoadProgress& load) {
                  progress.update(load.done, load.total);
                  return stop_signal() == 0;

@@ -43,8 +43,8 @@ void add_context_option(CLI::App& command, ModelOptions& options, const std::str
 /// Opens the model, showing progress.
 Model load_model(const ModelOptions& options);
 
-/// The model's directory: `path`, or where it lies when it names one of the directory's files.
-std::filesystem::path model_directory(const std::filesystem::path& path);
+/// What `path` means: a native file or a directory, or the directory of a .safetensors or .json file.
+std::filesystem::path model_path(const std::filesystem::path& path);
 
 /// How tokens are chosen, as the command line says; what it leaves out is the model's own default.
 struct SamplingFlags {

@@ -1,11 +1,13 @@
 #include "mixtral/generate/model.hpp"
 
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/message.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/generate/context.hpp"
+#include "mixtral/io/native_checkpoint.hpp"
 
 namespace mixtral {
 namespace {
@@ -19,10 +21,16 @@ void require_same_vocabulary(const Tokenizer& tokenizer, const Config& config,
   }
 }
 
-bool has_tokenizer_file(const std::filesystem::path& directory) {
-  std::error_code ignored;  // what can't be looked at is reported by who opens it
-  return std::filesystem::exists(directory / "tokenizer.model", ignored) ||
-         std::filesystem::exists(directory / "tokenizer.json", ignored);
+/// The tokenizer that came with the weights; null when none did.
+std::shared_ptr<const Tokenizer> tokenizer_of(const Checkpoint& checkpoint,
+                                              const std::filesystem::path& path) {
+  if (const auto file = checkpoint.file("tokenizer.model")) {
+    return parse_sentencepiece(std::as_bytes(std::span(*file)), (path / "tokenizer.model").native());
+  }
+  if (const auto file = checkpoint.file("tokenizer.json")) {
+    return parse_tokenizer_json(std::as_bytes(std::span(*file)), (path / "tokenizer.json").native());
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -92,10 +100,16 @@ Generation Model::chat(std::span<const ChatMessage> messages, const GenerateOpti
 Model load(const std::filesystem::path& path, const LoadOptions& options) {
   auto network =
       std::make_shared<const Mixtral>(open_checkpoint(path, options.on_progress), options.compute);
-  if (!has_tokenizer_file(path)) return Model(std::move(network), nullptr);
-  auto tokenizer = open_tokenizer(path);
-  require_same_vocabulary(*tokenizer, network->config(), detail::quote(path));
+  auto tokenizer = tokenizer_of(network->checkpoint(), path);
+  if (tokenizer) require_same_vocabulary(*tokenizer, network->config(), detail::quote(path));
   return Model(std::move(network), std::move(tokenizer));
+}
+
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return open_tokenizer(path);
+  if (auto tokenizer = tokenizer_of(NativeCheckpoint(path), path)) return tokenizer;
+  throw Error(ErrorCode::io, detail::quote(path) + ": there is no tokenizer in this file");
 }
 
 }  // namespace mixtral

@@ -1,32 +1,34 @@
-// Hugging Face model directories: config.json and safetensors, whole or in shards.
+#include "io/hf_checkpoint.hpp"
+
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/json.hpp"
 #include "core/message.hpp"
+#include "io/file_status.hpp"
 #include "io/hf_index.hpp"
 #include "io/hf_tensors.hpp"
+#include "io/load_progress.hpp"
 #include "io/model_description.hpp"
 #include "io/model_tensors.hpp"
 #include "io/tensor_table.hpp"
 #include "mixtral/core/error.hpp"
-#include "mixtral/io/checkpoint.hpp"
 #include "mixtral/io/safetensors.hpp"
 
 namespace mixtral {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::is_there;
 using detail::NamedText;
 using detail::quote;
+using detail::report;
 using detail::TensorTable;
 
 using WeightMap = std::map<std::string, std::string>;  // tensor -> file
@@ -34,33 +36,8 @@ using WeightMap = std::map<std::string, std::string>;  // tensor -> file
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-/// True when something of this name exists. Throws Error(io) when that can't be known.
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::none) {
-    throw Error(ErrorCode::io, quote(path) + ": can't look it up: " + error.message());
-  }
-  return fs::exists(status);
-}
-
-void check_is_directory(const fs::path& path) {
-  std::error_code error;
-  if (is_there(path) && fs::is_directory(path, error)) return;
-  throw Error(ErrorCode::io,
-              quote(path) + ": expected a Hugging Face model directory (config.json with " +
-                  kSingleFile + " or " + kIndexFile + "), found " +
-                  (is_there(path) ? "something that is no directory" : "nothing of that name"));
-}
-
 std::string read_json_file(const fs::path& path) {
   return read_text_file(path, detail::kMaxJsonBytes);
-}
-
-void report(const LoadCallback& on_progress, const fs::path& directory, LoadProgress progress) {
-  if (on_progress && !on_progress(progress)) {
-    throw Error(ErrorCode::cancelled, quote(directory) + ": loading was cancelled");
-  }
 }
 
 /// Opens `names` one after the other.
@@ -143,7 +120,7 @@ class ModelReader {
   WeightView take(const TensorKey& key) {
     const bool in_moe = detail::is_expert(key.role) || key.role == TensorRole::router;
     if (in_moe && table_.contains(fused_prefix(key.layer) + kGateUp)) return take_fused(key);
-    return table_.take(detail::hf_name_of(key), detail::shape_of(key.role, config_));
+    return table_.take(detail::hf_name_of(key), detail::hf_shape_of(key.role, config_));
   }
 
   /// As transformers 5 holds a layer's experts in memory: all of them in two tensors, each expert's
@@ -153,7 +130,7 @@ class ModelReader {
     const auto& [n_experts, ffn, hidden] =
         std::tie(config_.n_experts, config_.ffn, config_.hidden);
     if (key.role == TensorRole::router) {
-      return table_.take(prefix + "gate.weight", detail::shape_of(key.role, config_));
+      return table_.take(prefix + "gate.weight", detail::hf_shape_of(key.role, config_));
     }
     if (key.role == TensorRole::expert_down) {
       return table_.take(prefix + "experts.down_proj", {n_experts, hidden, ffn})
@@ -231,9 +208,9 @@ class HfCheckpoint final : public Checkpoint {
 
 }  // namespace
 
-std::unique_ptr<Checkpoint> open_checkpoint(const fs::path& path, const LoadCallback& on_progress) {
-  check_is_directory(path);
-  return std::make_unique<HfCheckpoint>(path, on_progress);
+std::unique_ptr<Checkpoint> detail::open_hf_checkpoint(const fs::path& directory,
+                                                       const LoadCallback& on_progress) {
+  return std::make_unique<HfCheckpoint>(directory, on_progress);
 }
 
 }  // namespace mixtral

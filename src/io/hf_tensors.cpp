@@ -36,4 +36,10 @@ std::string hf_name_of(const TensorKey& key) {
   return layer + "block_sparse_moe.experts." + std::to_string(key.expert) + "." + name;
 }
 
+std::vector<std::size_t> hf_shape_of(TensorRole role, const Config& config) {
+  const auto [rows, cols] = shape_of(role, config);
+  if (is_norm(role)) return {cols};
+  return {rows, cols};
+}
+
 }  // namespace mixtral::detail

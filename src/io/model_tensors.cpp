@@ -32,7 +32,7 @@ std::string name_of(const TensorKey& key) {
 
 namespace detail {
 
-std::vector<std::size_t> shape_of(TensorRole role, const Config& c) {
+MatrixShape shape_of(TensorRole role, const Config& c) noexcept {
   switch (role) {
     case TensorRole::embedding:
     case TensorRole::lm_head:
@@ -40,7 +40,7 @@ std::vector<std::size_t> shape_of(TensorRole role, const Config& c) {
     case TensorRole::final_norm:
     case TensorRole::attention_norm:
     case TensorRole::ffn_norm:
-      return {c.hidden};
+      return {1, c.hidden};
     case TensorRole::query:
       return {c.q_dim(), c.hidden};
     case TensorRole::key:

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
 #include "mixtral/core/config.hpp"
 #include "mixtral/io/checkpoint.hpp"
@@ -16,8 +15,12 @@ constexpr bool is_norm(TensorRole role) noexcept {
          role == TensorRole::ffn_norm;
 }
 
-/// Outermost first: [hidden] for a norm, [rows, cols] for the others.
-std::vector<std::size_t> shape_of(TensorRole role, const Config& config);
+struct MatrixShape {
+  std::size_t rows, cols;
+};
+
+/// That of a vector is one row.
+MatrixShape shape_of(TensorRole role, const Config& config) noexcept;
 
 /// Throws Error(invalid_argument) for a layer or expert outside the model.
 void check_inside(const TensorKey& key, const Config& config);

@@ -22,7 +22,7 @@ namespace {
                                  std::generic_category().message(code));
 }
 
-/// A name in the directory of `path` that no other writer of this or another process uses.
+/// A name in the directory of `path` that no other writer of this or another living process uses.
 std::filesystem::path temporary_name(const std::filesystem::path& path) {
   static std::atomic<unsigned> counter{0};
   std::filesystem::path name = path;
@@ -40,9 +40,11 @@ void sync_directory(const std::filesystem::path& directory) {
 
 }  // namespace
 
-OutputFile::OutputFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(temporary_name(path_)) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+  do {  // a killed process with our number may have left a file of this name
+    temporary_ = temporary_name(path_);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) throw_errno(path_, "create the file");
 }
 

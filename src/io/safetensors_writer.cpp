@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "core/message.hpp"
 #include "mixtral/core/error.hpp"
@@ -14,24 +15,24 @@ namespace {
 
 using detail::quote;
 
-constexpr std::size_t kAlignment = 64;  // the format asks for 8; a cache line suits vector loads
-
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& message) {
   throw Error(ErrorCode::invalid_argument, quote(path) + ": " + message);
 }
 
 struct Header {
-  std::string text;
+  std::string bytes;
   std::size_t data_bytes;
 };
 
-/// The header as JSON, tensors placed one after the other, padded so that the data is aligned.
+/// The tensors placed one after the other.
 Header make_header(const std::filesystem::path& path,
                    const std::vector<SafetensorsDeclaration>& tensors,
-                   const std::map<std::string, std::string>& metadata) {
+                   const std::map<std::string, std::string>& metadata,
+                   const SafetensorsAlignment& alignment) {
   nlohmann::json json = {{"__metadata__", metadata}};
   std::set<std::string> names = {"__metadata__"};
   std::size_t end = 0;
+  std::size_t unaligned = 0;  // bytes of data before the tensor that is to be aligned
   for (const SafetensorsDeclaration& tensor : tensors) {
     if (!names.insert(tensor.name).second) fail(path, "tensor " + quote(tensor.name) + " twice");
     const std::size_t begin = end;
@@ -40,26 +41,31 @@ Header make_header(const std::filesystem::path& path,
       fail(path, "tensor " + quote(tensor.name) + ": no size in bytes for " +
                      quote(tensor.dtype) + " of shape " + detail::shape_text(tensor.shape));
     }
+    if (static_cast<std::size_t>(&tensor - tensors.data()) == alignment.first) unaligned = begin;
     json[tensor.name] = {
         {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
   }
-  std::string text = json.dump();
-  const std::size_t prefix = sizeof(std::uint64_t);
-  text.append((kAlignment - (prefix + text.size()) % kAlignment) % kAlignment, ' ');
-  return {std::move(text), end};
+  const std::string text = json.dump();
+  std::uint64_t length = text.size();
+  const std::size_t before = (sizeof length + length + unaligned) % alignment.bytes;
+  length += (alignment.bytes - before) % alignment.bytes;
+  std::string bytes(reinterpret_cast<const char*>(&length), sizeof length);
+  bytes += text;
+  bytes.resize(sizeof length + length, ' ');
+  return {std::move(bytes), end};
 }
 
 }  // namespace
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
                                      const std::vector<SafetensorsDeclaration>& tensors,
-                                     const std::map<std::string, std::string>& metadata)
+                                     const std::map<std::string, std::string>& metadata,
+                                     const SafetensorsAlignment& alignment)
     : file_(path) {
-  const Header header = make_header(path, tensors, metadata);
-  const std::uint64_t length = header.text.size();
-  file_.append(std::as_bytes(std::span(&length, 1)));
-  file_.append(header.text);
+  Header header = make_header(path, tensors, metadata, alignment);
+  header_ = std::move(header.bytes);
   missing_bytes_ = header.data_bytes;
+  file_.append(header_);
 }
 
 void SafetensorsWriter::append(std::span<const std::byte> bytes) {

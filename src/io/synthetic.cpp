@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "core/message.hpp"
+#include "io/file_status.hpp"
 #include "io/hf_tensors.hpp"
 #include "io/model_tensors.hpp"
 #include "io/random_weights.hpp"
@@ -38,7 +38,7 @@ std::vector<Tensor> tensors_of(const Config& config, DType dtype) {
   std::vector<Tensor> tensors;
   visit_tensors(config, [&](const TensorKey& key) {
     if (key.role == TensorRole::lm_head && config.tie_embeddings) return;
-    std::vector<std::size_t> shape = detail::shape_of(key.role, config);
+    std::vector<std::size_t> shape = detail::hf_shape_of(key.role, config);
     const std::size_t bytes = *safetensors_bytes(safetensors_name_of(dtype), shape);
     tensors.push_back({key.role, detail::hf_name_of(key), std::move(shape), bytes});
   });
@@ -71,16 +71,6 @@ std::string shard_name(std::size_t index, std::size_t count) {
   char name[64];
   std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", index + 1, count);
   return name;
-}
-
-void check_disk_space(const fs::path& directory, std::size_t needed) {
-  std::error_code error;
-  const fs::space_info space = fs::space(directory, error);
-  if (!error && space.available < needed) {
-    throw Error(ErrorCode::io, quote(directory.parent_path()) + ": expected " +
-                                   std::to_string(needed) + " bytes of free disk space, found " +
-                                   std::to_string(space.available));
-  }
 }
 
 void write_text(const fs::path& path, const std::string& text) {
@@ -180,7 +170,7 @@ void write_synthetic_checkpoint(const fs::path& directory, const Config& config,
   detail::TemporaryDirectory target(directory);
   std::vector<Tensor> tensors = tensors_of(config, options.dtype);
   const std::size_t total_bytes = bytes_of(tensors);
-  check_disk_space(target.path(), total_bytes);
+  detail::check_disk_space(target.path().parent_path(), total_bytes);
   write_text(target.path() / "config.json", to_hf_config_json(config, options.dtype));
   write_text(target.path() / "generation_config.json", to_hf_generation_config_json(config));
 

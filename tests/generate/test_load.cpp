@@ -3,7 +3,11 @@
 
 #include "generate/tiny_model.hpp"
 #include "mixtral/generate/batch.hpp"
+#include "mixtral/generate/context.hpp"
+#include "mixtral/io/convert.hpp"
 #include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/temp_dir.hpp"
 
 using namespace mixtral;
 using namespace mixtral::test;
@@ -42,6 +46,33 @@ TEST_CASE("the main path: load, iterate over pieces of text") {
   REQUIRE(!text.empty());
   REQUIRE(model.chat_version() == ChatVersion::v1);
   REQUIRE(model.tokenizer().decode(model.tokenize("Once upon a time")) == "Once upon a time");
+}
+
+TEST_CASE("a native file holds all that a model needs") {
+  const test::TempDir dir;
+  const auto source = open_checkpoint(kShippedModel);
+  SerialExecutor serial;
+  convert_checkpoint(*source, dir / "packed", named_recipe("bf16", source->config()), {}, serial);
+  const LoadOptions exact{.compute = {.precision = Precision::f32}};
+  const Model model = mixtral::load(kShippedModel, exact);
+  const Model packed = mixtral::load(dir / "packed", exact);
+  const std::vector<TokenId> ids = model.tokenize("Once upon a time, there was a fox.");
+  REQUIRE(packed.tokenize("Once upon a time, there was a fox.") == ids);
+  REQUIRE(load_tokenizer(dir / "packed")->encode("fox") == load_tokenizer(kShippedModel)->encode("fox"));
+  REQUIRE(packed.default_sampling().temperature == model.default_sampling().temperature);
+  REQUIRE(packed.config() == model.config());
+
+  const auto logits = [&](const Model& of) {
+    Context context(of);
+    std::vector<float> all;
+    context.eval(ids, [&](std::size_t, MatrixView<const float> rows) {
+      for (std::size_t i = 0; i < rows.rows; ++i) {
+        all.insert(all.end(), rows.row(i).begin(), rows.row(i).end());
+      }
+    });
+    return all;
+  };
+  REQUIRE(test::relative_error(logits(packed), logits(model)) < 1e-4);
 }
 
 TEST_CASE("a checkpoint without tokenizer loads for ids") {

@@ -208,7 +208,7 @@ TEST_CASE("a path that is no model directory is an error that says what is expec
   require_error(code, {"absent", "Hugging Face model directory", "nothing"},
                 [&] { open_checkpoint(dir / "absent"); });
   test::write_file(dir / "file", "x");
-  require_error(code, {"file", "Hugging Face model directory", "no directory"},
+  require_error(ErrorCode::unsupported, {"file", "Hugging Face model directory", "another kind"},
                 [&] { open_checkpoint(dir / "file"); });
   require_error(code, {"config.json", "No such file"}, [&] { open_checkpoint(dir.path()); });
   fs::copy(kDataDir / "per_expert/config.json", dir / "config.json");

@@ -1,13 +1,16 @@
-// Loading maps the weights: it takes no memory of its own for them.
+// Loading maps the weights and takes no memory of its own for them; converting takes little.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 
 #include "io/support/files.hpp"
 #include "mixtral/core/config.hpp"
+#include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/checkpoint.hpp"
+#include "mixtral/io/convert.hpp"
 #include "mixtral/io/hf_config.hpp"
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
@@ -43,13 +46,11 @@ class HeaderText {
   std::size_t end_ = 0;
 };
 
-}  // namespace
-
-TEST_CASE("opening a checkpoint of a gigabyte takes no gigabyte") {
+Config wide_config(std::size_t ffn) {
   Config c;
   c.n_layers = 2;
   c.hidden = 1024;
-  c.ffn = 10240;
+  c.ffn = ffn;
   c.n_heads = c.n_kv_heads = 8;
   c.head_dim = 128;
   c.n_experts = 8;
@@ -58,7 +59,11 @@ TEST_CASE("opening a checkpoint of a gigabyte takes no gigabyte") {
   c.max_position = 4096;
   c.rope_theta = 1e6;
   c.rms_norm_eps = 1e-5;
+  return c;
+}
 
+/// Writes a model of zeros, which take no room on the disk. Returns the bytes of its weights.
+std::size_t write_sparse_model(const std::filesystem::path& directory, const Config& c) {
   HeaderText header;
   header.add("model.embed_tokens.weight", c.vocab, c.hidden);
   header.add("model.norm.weight", 1, c.hidden);
@@ -78,21 +83,54 @@ TEST_CASE("opening a checkpoint of a gigabyte takes no gigabyte") {
       header.add(expert + "w3.weight", c.ffn, c.hidden);
     }
   }
-
-  const test::TempDir dir;
-  test::write_file(dir / "config.json", to_hf_config_json(c, DType::bf16));
+  test::write_file(directory / "config.json", to_hf_config_json(c, DType::bf16));
   const std::string begin = test::safetensors_file(header.text(), 0);
-  test::write_file(dir / "model.safetensors", begin);
-  std::filesystem::resize_file(dir / "model.safetensors", begin.size() + header.data_bytes());
-  REQUIRE(header.data_bytes() > 1'000'000'000);
+  test::write_file(directory / "model.safetensors", begin);
+  std::filesystem::resize_file(directory / "model.safetensors", begin.size() + header.data_bytes());
+  return header.data_bytes();
+}
+
+}  // namespace
+
+TEST_CASE("opening a checkpoint of a gigabyte takes no gigabyte") {
+  const test::TempDir dir;
+  const std::size_t bytes = write_sparse_model(dir.path(), wide_config(10240));
+  REQUIRE(bytes > 1'000'000'000);
 
   const std::size_t before = private_bytes();
   const auto checkpoint = open_checkpoint(dir.path());
-  REQUIRE(checkpoint->weight_bytes() == header.data_bytes());
+  REQUIRE(checkpoint->weight_bytes() == bytes);
   const WeightView some = checkpoint->tensor({TensorRole::expert_up, 1, 7});
   unsigned sum = 0;  // reading brings pages in, but they stay the page cache's
   for (std::size_t i = 0; i < some.bytes(); i += 512) sum += std::to_integer<unsigned>(some.data[i]);
   const std::size_t after = private_bytes();
   REQUIRE(sum == 0);
   REQUIRE(after < before + 8'000'000);
+}
+
+TEST_CASE("converting takes memory for some tiles, and opening the result for none") {
+  const test::TempDir dir;
+  const Config config = wide_config(2048);
+  REQUIRE(write_sparse_model(dir.path(), config) > 250'000'000);
+  const auto source = open_checkpoint(dir.path());
+  ThreadPool pool(2);
+  const std::size_t before = private_bytes();
+  std::size_t most = 0;
+  ConvertOptions options;
+  options.on_progress = [&](const ConvertProgress&) {
+    most = std::max(most, private_bytes());
+    return true;
+  };
+  convert_checkpoint(*source, dir / "packed", named_recipe("q8_0", config), options, pool);
+  REQUIRE(most < before + 8'000'000);  // a layer has 110 MB, an expert's matrix 4
+
+  const std::size_t opening = private_bytes();
+  const auto packed = open_checkpoint(dir / "packed");
+  unsigned sum = 0;
+  visit_tensors(config, [&](const TensorKey& key) {
+    const WeightView view = packed->tensor(key);
+    for (std::size_t i = 0; i < view.bytes(); i += 512) sum += std::to_integer<unsigned>(view.data[i]);
+  });
+  REQUIRE(sum == 0);
+  REQUIRE(private_bytes() < opening + 4'000'000);
 }

@@ -1,11 +1,11 @@
-#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <csignal>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "io/support/file_size_limit.hpp"
 #include "io/support/files.hpp"
 #include "mixtral/io/output_file.hpp"
 #include "mixtral/io/safetensors.hpp"
@@ -16,28 +16,6 @@
 using namespace mixtral;
 using test::as_bytes;
 using test::require_error;
-
-namespace {
-
-/// While it lives, no file may grow beyond `bytes`: what a full disk looks like to a writer.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &previous_);
-    const rlimit limit{bytes, previous_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &previous_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit previous_{};
-  void (*handler_)(int);
-};
-
-}  // namespace
 
 TEST_CASE("an output file appears when it is committed, and replaces the old one") {
   const test::TempDir dir;
@@ -68,6 +46,16 @@ TEST_CASE("an output file that isn't committed leaves nothing") {
   REQUIRE(test::count_descriptors() == descriptors);
 }
 
+TEST_CASE("names that a killed process left behind don't stand in the way") {
+  const test::TempDir dir;
+  const std::string temporary = (dir / "a").string() + ".tmp-" + std::to_string(getpid()) + "-";
+  for (int i = 0; i < 200; ++i) test::write_file(temporary + std::to_string(i), "stale");
+  OutputFile file(dir / "a");
+  file.append("text");
+  file.commit();
+  REQUIRE(test::read_file(dir / "a") == "text");
+}
+
 TEST_CASE("an output file that can't be made or written is an error") {
   const test::TempDir dir;
   require_error(ErrorCode::io, {"absent/a", "No such file"}, [&] { OutputFile(dir / "absent/a"); });
@@ -75,7 +63,7 @@ TEST_CASE("an output file that can't be made or written is an error") {
   test::write_file(dir / "taken/x", "");
   require_error(ErrorCode::io, {"taken", "can't name"}, [&] { OutputFile(dir / "taken").commit(); });
   require_error(ErrorCode::io, {"/big\"", "can't write"}, [&] {
-    const FileSizeLimit limit(1000);
+    const test::FileSizeLimit limit(1000);
     OutputFile file(dir / "big");
     for (int i = 0; i < 3; ++i) file.append(std::string(600, 'x'));
   });
@@ -142,7 +130,7 @@ TEST_CASE("the writer refuses what can't be a safetensors file, and leaves nothi
     writer.commit();
   });
   require_error(ErrorCode::io, {"can't write"}, [&] {
-    const FileSizeLimit limit(1000);
+    const test::FileSizeLimit limit(1000);
     SafetensorsWriter writer(path, {{"a", "U8", {5000}}});
     writer.append(as_bytes(std::string(5000, 'x')));
   });

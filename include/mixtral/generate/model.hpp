@@ -60,9 +60,13 @@ class Model {
   std::shared_ptr<const Bundle> bundle_;
 };
 
-/// Opens a checkpoint and, where there is one, its tokenizer (see open_checkpoint, open_tokenizer).
+/// Opens a checkpoint and, where there is one, its tokenizer: tokenizer.model, else tokenizer.json.
 /// Maps the weights; reads none of them. Throws Error naming the file, and the tensor or key, at
 /// fault, and what was expected and found.
 Model load(const std::filesystem::path& path, const LoadOptions& options = {});
+
+/// The tokenizer alone, of a directory (which needs no weights) or a native file. Throws Error naming
+/// the file and the fault, and Error(io) when there is none.
+std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 }  // namespace mixtral

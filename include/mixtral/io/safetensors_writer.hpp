@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mixtral/io/output_file.hpp"
@@ -19,16 +20,26 @@ struct SafetensorsDeclaration {
   std::vector<std::size_t> shape;
 };
 
+/// The header is padded so that tensor number `first` begins at a multiple of `bytes`.
+struct SafetensorsAlignment {
+  std::size_t bytes = 64;  ///< the format asks for 8; a cache line suits vector loads
+  std::size_t first = 0;
+};
+
 /// Declare all tensors, append their bytes in that order, commit. The file appears under its name
 /// only then. Tensors lie one after the other, so declare those of the widest dtype first if all are
 /// to be aligned to their elements. One thread at a time.
 class SafetensorsWriter {
  public:
-  /// Writes the header; the data begins at a multiple of 64 bytes. Throws Error(invalid_argument)
-  /// for an unknown dtype, a name given twice or sizes that overflow, Error(io) as OutputFile does.
+  /// Writes the header. Throws Error(invalid_argument) for an unknown dtype, a name given twice or
+  /// sizes that overflow, Error(io) as OutputFile does.
   SafetensorsWriter(const std::filesystem::path& path,
                     const std::vector<SafetensorsDeclaration>& tensors,
-                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
+                    const SafetensorsAlignment& alignment = {});
+
+  /// The bytes before the data.
+  std::string_view header() const noexcept { return header_; }
 
   /// The next bytes of the data: any number, across tensors too. Throws Error(invalid_argument) for
   /// more than was declared, Error(io) when they can't be written.
@@ -39,6 +50,7 @@ class SafetensorsWriter {
 
  private:
   OutputFile file_;
+  std::string header_;
   std::size_t missing_bytes_ = 0;
 };
 
