@@ -27,8 +27,11 @@ def weights(random):
     spike = np.zeros((2, 32))
     spike[0, 7] = 3
     spike[1, 30] = -0.02
-    # Steps of 1/2 of a level: ties, whichever way they are rounded.
-    ties = np.stack([np.arange(32) - 15.5, np.arange(32) / 2, np.arange(-32, 0) / 16])
+    # For each type a row whose scale is 1 and most of whose weights lie halfway between two levels.
+    halves = np.arange(31) - 14.5
+    ties = np.stack([np.append(halves, -127), np.append(np.clip(halves, -7.5, 7.5), -8),
+                     np.append(halves, -16), np.append(np.arange(31) / 2, 15),
+                     np.append(np.arange(30) + 0.5, [0, 31])])
     two_largest = random.uniform(-1, 1, (2, 32))  # of opposite signs: the first one sets the scale
     two_largest[:, 5] = [2, -2]
     two_largest[:, 20] = [-2, 2]
