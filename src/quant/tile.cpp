@@ -1,5 +1,5 @@
-// Between rows and tiles. Built without vectorisation: GCC 12's of strided loads is several times slower
-// than moving one unit after the other.
+// Between rows and tiles. Built without vectorisation: GCC 12's of strided loads is several times
+// slower than moving one unit after the other.
 #include <algorithm>
 #include <cstring>
 

@@ -45,19 +45,19 @@ struct Quality {
 /// From coarse to fine. In comments: the error of llama.cpp's own quantisers (ggml_quantize_chunk
 /// of llama-cpp-python 0.3.36, no importance matrix) on weights of the same distribution.
 constexpr Quality kQualities[] = {
-    {DType::q2_k, 0.263},     // 0.2967
-    {DType::q3_k, 0.1450},    // 0.1510
-    {DType::q4_0, 0.0870},    // 0.0860
-    {DType::q4_1, 0.0790},    // 0.0783
-    {DType::iq4_xs, 0.0746},  // 0.0768
-    {DType::iq4_nl, 0.0740},  // 0.0762
-    {DType::q4_k, 0.0707},    // 0.0714
-    {DType::q5_0, 0.0432},    // 0.0427
-    {DType::q5_1, 0.0383},    // 0.0378
-    {DType::q5_k, 0.0353},    // 0.0361
-    {DType::q6_k, 0.0167},    // 0.0178
-    {DType::q8_0, 0.0055},    // 0.0054
-    {DType::bf16, 0.0018},   {DType::f16, 0.00022}, {DType::f32, 0},
+    {DType::q2_k, 0.2585},    // 0.2967
+    {DType::q3_k, 0.1434},    // 0.1510
+    {DType::q4_0, 0.0859},    // 0.0860
+    {DType::q4_1, 0.0783},    // 0.0783
+    {DType::iq4_xs, 0.0742},  // 0.0768
+    {DType::iq4_nl, 0.0736},  // 0.0762
+    {DType::q4_k, 0.0699},    // 0.0714
+    {DType::q5_0, 0.0428},    // 0.0427
+    {DType::q5_1, 0.0379},    // 0.0378
+    {DType::q5_k, 0.0348},    // 0.0361
+    {DType::q6_k, 0.01652},   // 0.0178
+    {DType::q8_0, 0.00536},   // 0.0054
+    {DType::bf16, 0.00166},  {DType::f16, 0.00021}, {DType::f32, 0},
 };
 
 }  // namespace
@@ -88,8 +88,7 @@ TEST_CASE("the fitted types keep their precision where the block's scale is a su
   }
 }
 
-TEST_CASE(
-    "a block of equal weights is nearly exact, and a lone weight keeps its neighbours at zero") {
+TEST_CASE("equal weights are nearly exact, and a lone one keeps its neighbours at zero") {
   for (const DType dtype : kQuantisedTypes) {
     // The IQ4 types have no zero: the nearest level is a 127th of the largest.
     const bool has_zero = dtype != DType::iq4_nl && dtype != DType::iq4_xs;
@@ -100,5 +99,34 @@ TEST_CASE(
       lone[77] = weight;
       CHECK(error_of(dtype, lone) < (has_zero ? 0.005 : 0.045));
     }
+  }
+}
+
+TEST_CASE("the fits choose the same blocks on every machine and with every compiler") {
+  // FNV-1a of the blocks: GCC 12 and clang 14 agreed. To be replaced when a fit is changed on
+  // purpose.
+  struct Expected {
+    DType dtype;
+    std::uint64_t hash;
+  };
+  constexpr Expected kExpected[] = {
+      {DType::q2_k, 0x8ff91b46da0a0d4a},   {DType::q3_k, 0x8eb0c70ca600e350},
+      {DType::q4_k, 0xcf2343d25e515b43},   {DType::q5_k, 0x992ec7f83b4176c6},
+      {DType::q6_k, 0x30c4e0f797bb3f30},   {DType::iq4_nl, 0x156f1b77c308a761},
+      {DType::iq4_xs, 0x525f7382d3382846},
+  };
+  Random random(7);
+  std::vector<float> weights(1 << 14);
+  for (float& weight : weights) {
+    weight = random.real();
+    weight *= random.real();  // large ones are rarer
+  }
+  for (const Expected& expected : kExpected) {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    for (const std::byte byte : quantised(expected.dtype, weights)) {
+      hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3u;
+    }
+    INFO(name_of(expected.dtype));
+    CHECK(hash == expected.hash);
   }
 }
