@@ -40,7 +40,7 @@ std::vector<float> product(KernelTable::Gemm gemm, DType dtype, std::span<const 
                            std::size_t n_tokens, const void* activations,
                            std::size_t activation_stride) {
   const WeightView weights{nullptr, dtype, kRows, kDepth, Layout::tiled};
-  std::vector<std::byte> tiles(weights.bytes());
+  AlignedBuffer<std::byte> tiles(weights.bytes());
   quant::tile_rows(dtype, rows.data(), kRows, kDepth, tiles.data());
   std::vector<float> out(n_tokens * kRows);
   gemm({.weights = tiles.data(),
