@@ -54,12 +54,14 @@ bool spin_until(Ready ready, std::chrono::microseconds limit) {
 }
 
 /// Blocks every signal in this thread, and so in the threads that it starts meanwhile: signals stay
-/// with the threads of the host program.
+/// with the threads of the host program. Not so faults: the system ends a process when they are
+/// blocked in the thread that raises them, such as SIGBUS for a mapped page that is gone.
 class BlockSignals {
  public:
   BlockSignals() {
     sigset_t all;
     sigfillset(&all);
+    for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) sigdelset(&all, fault);
     pthread_sigmask(SIG_SETMASK, &all, &previous_);
   }
   ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import unittest
@@ -146,9 +147,15 @@ class Signals(CommandTest):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env=environment())
         self.addCleanup(process.kill)
-        maps = pathlib.Path(f"/proc/{process.pid}/maps")
-        self.wait_until(lambda: "model.safetensors" in maps.read_text(), process)
+        self.wait_until(lambda: self.private_bytes(process) > 400e6, process)
         return process
+
+    @staticmethod
+    def private_bytes(process):
+        """Once it has the half gibibyte that the read roof takes, all loads are over."""
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+        return 1024 * int(found[1]) if found else 0
 
     def test_a_weight_file_that_shrinks(self):
         directory = self.synth(shape="256x512x4")

@@ -158,6 +158,10 @@ TEST_CASE("workers leave signals to the host's threads") {
   });
   REQUIRE(sigismember(&worker_mask[0], SIGINT) == 0);
   REQUIRE(sigismember(&worker_mask[1], SIGINT) == 1);
+  // A worker that raises a fault runs the host's handler for it.
+  for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) {
+    REQUIRE(sigismember(&worker_mask[1], fault) == 0);
+  }
 }
 
 TEST_CASE("an absurd thread count is an error") {
