@@ -154,10 +154,99 @@ __attribute__((always_inline)) inline void unpack_rows(
 
 }  // namespace detail
 
+namespace detail {
+
+/// Adds to `sums`, of one token and kWidth rows, what the elements [64 * index, 64 * index + 64) of the
+/// depth contribute: the steps of add_half, in registers. The block at `block` is the one that holds
+/// the first of them, at `half`; kHalves is 1 at the end of an odd depth.
+template <class Arch, class F, std::size_t kHalves>
+__attribute__((always_inline)) inline simd::Vec<Arch> add_both_halves(
+    const std::byte* block, std::size_t half, std::size_t row, const quant::Q8Activations& x,
+    simd::Vec<Arch> sums) noexcept {
+  using Dot = simd::ByteDot<Arch, F::kZero>;
+  constexpr std::size_t kPerBlock = F::kElements / 32;
+  constexpr std::size_t kScales = 32 / F::kScaleElements;
+  constexpr std::size_t kWords = 8 / kScales;
+  simd::Vec<Arch> total{};
+#pragma GCC unroll 2
+  for (std::size_t h = 0; h < kHalves; ++h) {
+    const std::size_t index = half + h;
+    quant::Unpacked<Arch> weights;
+    F::template unpack<Arch>(
+        {block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes, row}, index % kPerBlock,
+        weights);
+    const std::int32_t* x_sums = kScales == 1 ? x.sums32 + h : x.sums16 + 2 * h;
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < kScales; ++s) {
+      simd::IntVec<Arch> dots = Dot::start(x_sums[s]);
+#pragma GCC unroll 8
+      for (std::size_t j = s * kWords; j < (s + 1) * kWords; ++j) {
+        std::uint32_t word;
+        __builtin_memcpy(&word, x.q + 32 * h + 4 * j, sizeof word);
+        dots = Dot::step(dots, weights.quants[j], simd::broadcast_word<Arch>(word));
+      }
+      const simd::Vec<Arch> product = simd::to_float<Arch>(dots);
+      total = h == 0 && s == 0
+                  ? product * weights.scales[s]
+                  : simd::multiply_add<Arch>(product, weights.scales[s], total);
+      if constexpr (F::kHasMin) {
+        total = simd::multiply_add<Arch>(
+            simd::broadcast<Arch>(-static_cast<float>(x_sums[s])), weights.mins[s], total);
+      }
+    }
+  }
+  return simd::multiply_add<Arch>(total, simd::broadcast<Arch>(x.scale), sums);
+}
+
+/// tiled_gemm_q8 for one token: its sums stay in registers, and what the groups of a block share is
+/// unpacked once.
+template <class Arch, class F>
+void tiled_gemv_q8(const GemmArgs& args) noexcept {
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  constexpr std::size_t kStep = F::kElements > 64 ? F::kElements : 64;  // elements between blocks
+  constexpr std::size_t kStepBytes = kStep / F::kElements * quant::TileBlock<Arch, F>::kBytes;
+  const std::byte* token =
+      args.activations +
+      (args.activation_rows ? args.activation_rows[0] : 0) * sizeof(quant::Q8Activations);
+  const auto activations = [&](std::size_t k) -> const quant::Q8Activations& {
+    return *reinterpret_cast<const quant::Q8Activations*>(token + k / 64 * args.activation_stride);
+  };
+  for (std::size_t tile_row = 0; tile_row < args.n_rows; tile_row += kTileRows) {
+    const std::byte* block = args.weights + tile_row / kTileRows * args.weight_stride;
+    simd::Vec<Arch> sums[kTileRows / kWidth];
+    for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
+    std::size_t k = 0;
+    for (; k + kStep <= args.depth; k += kStep, block += kStepBytes) {
+#pragma GCC unroll 4
+      for (std::size_t pair = 0; pair < kStep / 64; ++pair) {
+        const quant::Q8Activations& x = activations(k + 64 * pair);
+        for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+          sums[v] = add_both_halves<Arch, F, 2>(block, 2 * pair, v * kWidth, x, sums[v]);
+        }
+      }
+    }
+    if (k < args.depth) {  // one block of 32
+      for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+        sums[v] = add_both_halves<Arch, F, 1>(block, 0, v * kWidth, activations(k), sums[v]);
+      }
+    }
+    alignas(64) float out[kTileRows];
+    for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+      simd::store<Arch>(out + v * kWidth, sums[v]);
+    }
+    const std::size_t left = args.n_rows - tile_row;
+    __builtin_memcpy(args.out + tile_row, out,
+                     (left < kTileRows ? left : kTileRows) * sizeof(float));
+  }
+}
+
+}  // namespace detail
+
 /// Tiled weights of format F and Q8Activations: products of bytes summed exactly, their sums scaled
 /// in f32. args.weight_stride goes from tile to tile, args.activation_stride from block to block.
 template <class Arch, class F>
 void tiled_gemm_q8(const GemmArgs& args) noexcept {
+  if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
   const std::size_t n_halves = args.depth / 32;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {

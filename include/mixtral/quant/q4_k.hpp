@@ -19,18 +19,20 @@ struct ScaleAndMin {
 
   /// Bytes 0..3 of words 0 and 1 hold the scales and the mins of the groups 0..3 in their lower six
   /// bits and the upper two bits of those of the groups 4..7 above; word 2 holds their lower four.
-  ScaleAndMin(const simd::Words<Arch> (&words)[3], std::size_t group) noexcept
-      : scale(byte_of<Arch>(words[0], group % 4)), min(byte_of<Arch>(words[1], group % 4)) {
-    const simd::Words<Arch> six_bits = simd::broadcast_word<Arch>(63);
+  /// The four groups are put together before one is taken out: callers that take one after the other
+  /// share that work.
+  ScaleAndMin(const simd::Words<Arch> (&words)[3], std::size_t group) noexcept {
+    const simd::Words<Arch> upper = simd::broadcast_word<Arch>(0x30303030u);
+    const simd::Words<Arch> six_bits = simd::broadcast_word<Arch>(0x3f3f3f3fu);
     if (group < 4) {
-      scale = scale & six_bits;
-      min = min & six_bits;
+      scale = words[0] & six_bits;
+      min = words[1] & six_bits;
     } else {
-      const simd::Words<Arch> low = byte_of<Arch>(words[2], group % 4);
-      const simd::Words<Arch> four_bits = simd::broadcast_word<Arch>(15);
-      scale = (low & four_bits) | ((scale >> 6) << 4);
-      min = (low >> 4) | ((min >> 6) << 4);
+      scale = simd::low_nibbles<Arch>(words[2]) | ((words[0] >> 2) & upper);
+      min = simd::high_nibbles<Arch>(words[2]) | ((words[1] >> 2) & upper);
     }
+    scale = byte_of<Arch>(scale, group % 4);
+    min = byte_of<Arch>(min, group % 4);
   }
 };
 
