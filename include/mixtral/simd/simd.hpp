@@ -196,6 +196,14 @@ Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
 #endif
 }
 
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+/// xsimd 8.1 multiplies and adds here, and leaves it to the compiler which products of a sum it fuses.
+template <>
+inline Vec<Avx512> multiply_add<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
+  return _mm512_fmadd_ps(a, b, c);
+}
+#endif
+
 /// Sum of the lanes, always in the same order.
 template <class Arch>
 float sum(Vec<Arch> value) noexcept {
