@@ -14,17 +14,23 @@ std::size_t likeliest(std::span<const float> logits) {
   return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }
 
-/// sum of p (ln p - ln q) over the vocabulary, where p and q are the softmaxes of logits whose
-/// log_sum_exp is given.
-double kl_divergence(std::span<const float> p, double p_normaliser, std::span<const float> q,
-                     double q_normaliser) {
-  double sum = 0;
-  for (std::size_t id = 0; id < p.size(); ++id) {
-    const double log_p = p[id] - p_normaliser;
-    const double log_q = q[id] - q_normaliser;
-    sum += std::exp(log_p) * (log_p - log_q);
+struct Comparison {
+  double normaliser;  // log_sum_exp of the reference
+  double kl;
+};
+
+/// KL(p || q) = sum of p (ln p - ln q), p and q being the softmaxes of `reference` and `model`.
+Comparison compare_rows(std::span<const float> reference, std::span<const float> model) {
+  const double highest = reference[likeliest(reference)];
+  double sum = 0, weighted = 0;  // of e, and of e times the difference of the logits
+  for (std::size_t id = 0; id < reference.size(); ++id) {
+    const double e = std::exp(reference[id] - highest);
+    sum += e;
+    weighted += e * (static_cast<double>(reference[id]) - model[id]);
   }
-  return std::max(sum, 0.0);  // what rounding left below zero; a NaN stays
+  const double normaliser = highest + std::log(sum);
+  const double kl = weighted / sum - (normaliser - log_sum_exp(model));
+  return {normaliser, std::max(kl, 0.0)};  // not what rounding left below zero; a NaN stays
 }
 
 void require_same_vocabulary(const Model& reference, const Model& model) {
@@ -60,11 +66,10 @@ Context open_reference(const std::string& path, ModelOptions options, const Mode
 }  // namespace
 
 void KlTally::add(std::span<const float> reference, std::span<const float> model, TokenId next) {
-  const double reference_normaliser = log_sum_exp(reference);
-  const double kl = kl_divergence(reference, reference_normaliser, model, log_sum_exp(model));
-  kl_.add(kl);
-  values_.push_back(kl);
-  reference_nll_.add(reference_normaliser - reference[next]);
+  const Comparison comparison = compare_rows(reference, model);
+  kl_.add(comparison.kl);
+  values_.push_back(comparison.kl);
+  reference_nll_.add(comparison.normaliser - reference[next]);
   n_agreements_ += likeliest(reference) == likeliest(model);
 }
 
