@@ -150,7 +150,6 @@ void BenchRunner::forward(BenchSample& sample) {
 void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
   const Config& c = network_.config();
   const std::size_t window = c.sliding_window.value_or(c.max_position);
-  const WeightTotals& table = c.tie_embeddings ? census_.lm_head : census_.embedding;
   std::size_t n_tokens = 0, n_logits = 0, cache_bytes = 0, attended = 0;
   for (const BatchItem& item : items_) {
     const std::size_t end = item.cache->size();
@@ -166,7 +165,7 @@ void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
   sample.bytes +=
       static_cast<double>(census_.dense.bytes - (n_logits == 0 ? census_.lm_head.bytes : 0) +
                           n_experts_read * census_.bytes_per_expert() +
-                          n_tokens * (table.bytes / c.vocab) + cache_bytes);
+                          n_tokens * (census_.embedding.bytes / c.vocab) + cache_bytes);
   sample.operations += 2.0 * static_cast<double>(body) * static_cast<double>(n_tokens) +
                        2.0 * static_cast<double>(census_.lm_head.parameters * n_logits) +
                        4.0 * static_cast<double>(c.n_layers * c.q_dim() * attended);

@@ -1,15 +1,15 @@
 // mixtral info: what a model is and what it needs.
-#include <cstdio>
-#include <filesystem>
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
-#include <system_error>
-#include <vector>
 
 #include "command.hpp"
 #include "io.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/generate/context.hpp"
+#include "mixtral/io/native_checkpoint.hpp"
+#include "mixtral/io/recipe.hpp"
 #include "options.hpp"
 #include "weights.hpp"
 
@@ -18,6 +18,7 @@ namespace {
 
 struct InfoOptions {
   ModelOptions model;
+  bool tensors = false;
   bool json = false;
 };
 
@@ -40,17 +41,54 @@ Json describe(const Config& c) {
           {"eos_ids", c.eos_ids}};
 }
 
-Json describe(const WeightCensus& census, const Checkpoint& checkpoint) {
-  Json by_dtype = Json::object();
+/// {"q4_k": 123, ..} for the types that there are.
+Json by_dtype(const std::array<std::size_t, kDTypeCount>& numbers) {
+  Json object = Json::object();
   for (std::size_t i = 0; i < kDTypeCount; ++i) {
-    const std::size_t parameters = census.embedding.parameters_of[i] +
-                                   census.dense.parameters_of[i] + census.experts.parameters_of[i];
-    if (parameters > 0) by_dtype[std::string(name_of(static_cast<DType>(i)))] = parameters;
+    if (numbers[i] > 0) object[std::string(name_of(static_cast<DType>(i)))] = numbers[i];
   }
+  return object;
+}
+
+Json describe(const WeightCensus& census) {
+  const WeightTotals& stored = census.stored;
   return {{"parameters", census.parameters()},
           {"active_parameters", census.active_parameters()},
-          {"bytes", checkpoint.weight_bytes()},
-          {"parameters_by_dtype", by_dtype}};
+          {"bytes", stored.bytes},
+          {"bits_per_weight",
+           8.0 * static_cast<double>(stored.bytes) / static_cast<double>(stored.parameters)},
+          {"parameters_by_dtype", by_dtype(stored.parameters_of)},
+          {"bytes_by_dtype", by_dtype(stored.bytes_of)}};
+}
+
+/// What a native file was packed by; null for other models.
+Json describe_recipe(const Checkpoint& checkpoint) {
+  const auto* native = dynamic_cast<const NativeCheckpoint*>(&checkpoint);
+  if (native == nullptr) return nullptr;
+  try {
+    const Recipe recipe = parse_recipe(native->recipe(), "recipe");
+    Json rules = Json::array();
+    for (const auto& [tensors, type] : recipe.rules) {
+      rules.push_back({{"tensors", tensors}, {"type", name_of(type)}});
+    }
+    return {{"name", recipe.name}, {"default", name_of(recipe.type)}, {"rules", rules}};
+  } catch (const Error&) {
+    return native->recipe();  // it documents, and has no say in what the file means
+  }
+}
+
+Json list_tensors(const Checkpoint& checkpoint) {
+  Json tensors = Json::array();
+  visit_tensors(checkpoint.config(), [&](const TensorKey& key) {
+    const WeightView view = checkpoint.tensor(key);
+    tensors.push_back({{"name", name_of(key)},
+                       {"type", name_of(view.dtype)},
+                       {"rows", view.rows},
+                       {"cols", view.cols},
+                       {"layout", view.layout == Layout::tiled ? "tiled" : "row_major"},
+                       {"bytes", view.bytes()}});
+  });
+  return tensors;
 }
 
 Json describe_memory(const Model& model, const ModelOptions& options) {
@@ -78,11 +116,10 @@ Json describe_compute(const Mixtral& network, const ModelOptions& options) {
           {"n_threads", options.n_threads == 0 ? default_thread_count() : options.n_threads}};
 }
 
-Json describe_tokenizer(const Model& model, const std::filesystem::path& directory) {
+Json describe_tokenizer(const Model& model) {
   if (!model.has_tokenizer()) return nullptr;
   const Tokenizer& tokenizer = model.tokenizer();
-  std::error_code error;
-  const bool is_model = std::filesystem::exists(directory / "tokenizer.model", error);
+  const bool is_model = model.network().checkpoint().file("tokenizer.model").has_value();
   return {{"file", is_model ? "tokenizer.model" : "tokenizer.json"},
           {"vocab", tokenizer.vocab_size()},
           {"bos_id", tokenizer.bos_id()},
@@ -99,6 +136,20 @@ Json describe(const SamplingOptions& sampling) {
           {"repetition_penalty", sampling.repetition_penalty}};
 }
 
+std::string plain_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  return value.is_null() ? "none" : value.dump();
+}
+
+/// "lm_head  q6_k  32000  4096": the values of each element in a line of its own.
+void append_table(const Json& rows, const std::string& indent, std::string& text) {
+  for (const Json& row : rows) {
+    text += indent;
+    for (const auto& [key, value] : row.items()) text += "  " + plain_text(value);
+    text += "\n";
+  }
+}
+
 /// "config" and its entries, one a line, nested ones indented.
 void append_text(const Json& json, const std::string& indent, std::string& text) {
   for (const auto& [key, value] : json.items()) {
@@ -108,10 +159,13 @@ void append_text(const Json& json, const std::string& indent, std::string& text)
       append_text(value, indent + "  ", text);
       continue;
     }
+    if (value.is_array() && !value.empty() && value.front().is_object()) {
+      text += label + "\n";
+      append_table(value, indent, text);
+      continue;
+    }
     label.resize(std::max<std::size_t>(label.size() + 1, 26), ' ');
-    text += label + (value.is_string() ? value.get<std::string>()
-                     : value.is_null() ? "none"
-                                       : value.dump());
+    text += label + plain_text(value);
     if (value.is_number_unsigned() && value.get<std::size_t>() >= 1000000) {
       const auto number = value.get<double>();
       const bool is_bytes = key.find("bytes") != std::string::npos;
@@ -123,17 +177,18 @@ void append_text(const Json& json, const std::string& indent, std::string& text)
 
 void info(const InfoOptions& options) {
   const Model model = load_model(options.model);
-  const std::filesystem::path directory = model_path(options.model.path);
   const Checkpoint& checkpoint = model.network().checkpoint();
-  const Json result = {
-      {"model", directory.string()},
+  Json result = {
+      {"model", model_path(options.model.path).string()},
       {"config", describe(model.config())},
-      {"weights", describe(count_weights(checkpoint), checkpoint)},
+      {"weights", describe(count_weights(checkpoint))},
+      {"recipe", describe_recipe(checkpoint)},
       {"memory", describe_memory(model, options.model)},
       {"compute", describe_compute(model.network(), options.model)},
-      {"tokenizer", describe_tokenizer(model, directory)},
+      {"tokenizer", describe_tokenizer(model)},
       {"default_sampling", describe(model.default_sampling())},
   };
+  if (options.tensors) result["tensors"] = list_tensors(checkpoint);
   if (options.json) return print_json(result);
   std::string text;
   append_text(result, "", text);
@@ -147,6 +202,8 @@ void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand("info", "Show what a model is and what it needs");
   add_model_options(*command, options->model);
   add_context_option(*command, options->model, "4096, or what the model was made for");
+  command->add_flag("--tensors", options->tensors,
+                    "List every tensor: name, type, rows, columns, layout, bytes");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "weights are mapped from the files: they take page cache, not private memory. context_bytes\n"
@@ -154,7 +211,8 @@ void add_info(CLI::App& app) {
       "fills.\n\n"
       "Examples:\n"
       "  mixtral info examples/models/pocket-mixtral\n"
-      "  mixtral info MODEL --ctx 32768 --cache-type bf16 --json");
+      "  mixtral info MODEL --ctx 32768 --cache-type bf16 --json\n"
+      "  mixtral info model.mixtral --tensors");
   command->callback([options] { info(*options); });
 }
 

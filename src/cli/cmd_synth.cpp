@@ -117,7 +117,7 @@ void synth(const SynthOptions& options) {
   Config config = config_of_shape(options.shape);
   config.n_layers = options.n_layers.value_or(config.n_layers);
   ThreadPool pool(options.n_threads);
-  Progress progress("writing");
+  Progress progress("writing", Progress::Unit::bytes);
   write_synthetic_checkpoint(options.directory, config,
                              {.dtype = parse_dtype(options.dtype),
                               .seed = options.seed,
@@ -149,10 +149,7 @@ void add_synth(CLI::App& app) {
           "--seed", options->seed,
           "Where the random numbers start; the same seed gives the same files (default: 0)")
       ->check(whole_number(0));
-  command
-      ->add_option("-t,--threads", options->n_threads,
-                   "Threads (default: as many as this process may use)")
-      ->check(whole_number(1));
+  add_threads_option(*command, options->n_threads);
   command->footer(
       "DIR becomes a Hugging Face directory without a tokenizer, for benchmarks and tests. What a\n"
       "shape leaves out: heads of 128 (or the largest power of two below that divides HIDDEN), a\n"

@@ -13,6 +13,8 @@ void add_detokenize(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_info(CLI::App& app);
+void add_convert(CLI::App& app);
+void add_verify(CLI::App& app);
 void add_synth(CLI::App& app);
 void add_bench(CLI::App& app);
 

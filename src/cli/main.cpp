@@ -40,6 +40,8 @@ void add_commands(CLI::App& app) {
   add_logits(app);
   add_perplexity(app);
   add_info(app);
+  add_convert(app);
+  add_verify(app);
   add_synth(app);
   add_bench(app);
 }

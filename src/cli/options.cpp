@@ -72,12 +72,15 @@ void add_model_path(CLI::App& command, std::string& path) {
       ->required();
 }
 
+void add_threads_option(CLI::App& command, std::size_t& n_threads) {
+  command
+      .add_option("-t,--threads", n_threads, "Threads (default: as many as this process may use)")
+      ->check(whole_number(1, kMaxThreads));
+}
+
 void add_model_options(CLI::App& command, ModelOptions& options) {
   add_model_path(command, options.path);
-  command
-      .add_option("-t,--threads", options.n_threads,
-                  "Threads (default: as many as this process may use)")
-      ->check(whole_number(1, kMaxThreads));
+  add_threads_option(command, options.n_threads);
   command
       .add_option("--precision", options.precision,
                   "auto: the fast path; f32: f32 activations and sums everywhere")

@@ -34,6 +34,9 @@ struct ModelOptions {
 /// MODEL alone, for what needs no network.
 void add_model_path(CLI::App& command, std::string& path);
 
+/// --threads.
+void add_threads_option(CLI::App& command, std::size_t& n_threads);
+
 /// MODEL, --threads, --precision, --gemm, --isa and --cache-type.
 void add_model_options(CLI::App& command, ModelOptions& options);
 

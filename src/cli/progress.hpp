@@ -11,7 +11,9 @@ namespace mixtral::cli {
 /// nothing when stderr is no terminal.
 class Progress {
  public:
-  explicit Progress(std::string label);
+  enum class Unit { any, bytes };  ///< of bytes, the rate is shown too
+
+  explicit Progress(std::string label, Unit unit = Unit::any);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -22,9 +24,10 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void draw(double fraction, double elapsed) const;
+  void draw(double done, double total, double elapsed) const;
 
   std::string label_;
+  Unit unit_;
   bool is_terminal_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point next_ = start_ + std::chrono::seconds(1);

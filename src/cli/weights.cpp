@@ -7,36 +7,32 @@ void WeightTotals::add(const WeightView& weight) noexcept {
   parameters += n;
   bytes += weight.bytes();
   parameters_of[static_cast<std::size_t>(weight.dtype)] += n;
+  bytes_of[static_cast<std::size_t>(weight.dtype)] += weight.bytes();
 }
 
 std::size_t WeightCensus::parameters() const noexcept {
-  return embedding.parameters + dense.parameters + experts.parameters;
+  return (is_tied ? 0 : embedding.parameters) + dense.parameters + experts.parameters;
 }
 
 std::size_t WeightCensus::active_parameters() const noexcept {
-  return embedding.parameters + dense.parameters + experts.parameters / n_experts * n_active;
+  return parameters() - experts.parameters + experts.parameters / n_experts * n_active;
 }
 
 WeightCensus count_weights(const Checkpoint& checkpoint) {
   using enum TensorRole;
   const Config& config = checkpoint.config();
+  const std::byte* const table = checkpoint.tensor({embedding}).data;
   WeightCensus census;
+  census.is_tied = config.tie_embeddings;
   census.n_experts = config.n_layers * config.n_experts;
   census.n_active = config.n_layers * config.top_k;
-  if (!config.tie_embeddings) census.embedding.add(checkpoint.tensor({embedding}));
-  census.lm_head.add(checkpoint.tensor({lm_head}));
-  census.dense.add(checkpoint.tensor({lm_head}));
-  census.dense.add(checkpoint.tensor({final_norm}));
-  for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
-    for (const TensorRole role : {attention_norm, query, key, value, output, ffn_norm, router}) {
-      census.dense.add(checkpoint.tensor({role, layer}));
-    }
-    for (std::size_t expert = 0; expert < config.n_experts; ++expert) {
-      for (const TensorRole role : {expert_gate, expert_down, expert_up}) {
-        census.experts.add(checkpoint.tensor({role, layer, expert}));
-      }
-    }
-  }
+  visit_tensors(config, [&](const TensorKey& key) {
+    const WeightView weight = checkpoint.tensor(key);
+    const bool is_expert = key.role == expert_gate || key.role == expert_up || key.role == expert_down;
+    (key.role == embedding ? census.embedding : is_expert ? census.experts : census.dense).add(weight);
+    if (key.role == lm_head) census.lm_head.add(weight);
+    if (key.role != lm_head || weight.data != table) census.stored.add(weight);
+  });
   return census;
 }
 

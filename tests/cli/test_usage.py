@@ -9,8 +9,8 @@ import unittest
 from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, OK, USAGE, CommandTest,
                      command_line, environment)
 
-COMMANDS = ["generate", "chat", "tokenize", "detokenize", "logits", "perplexity", "info", "synth",
-            "bench"]
+COMMANDS = ["generate", "chat", "tokenize", "detokenize", "logits", "perplexity", "info",
+            "convert", "verify", "synth", "bench"]
 
 
 class Help(CommandTest):

@@ -1,0 +1,227 @@
+"""convert and verify, and native files under the other commands."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, USAGE, CommandTest, command_line,
+                     environment)
+
+SLOW_SHAPE = "512x2048x2x4x2x8x100"  # 50 million weights
+
+
+class NativeTest(CommandTest):
+    def convert(self, source=MODEL, to="q8_0", name="model.mixtral", *options):
+        path = self.scratch / name
+        self.output("convert", source, path, "--to", to, *options)
+        return path
+
+    def write(self, name, content):
+        path = self.scratch / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+
+class Convert(NativeTest):
+    def test_report(self):
+        path = self.scratch / "out.mixtral"
+        report = self.json("convert", MODEL, path, "--to", "q8_0")
+        self.assertEqual(report["file"], str(path))
+        self.assertEqual(report["file_bytes"], path.stat().st_size)
+        self.assertEqual(report["substitutions"], [])
+        self.assertEqual(report["recipe"], "q8_0")
+        info = self.json("info", path)
+        self.assertEqual(info["weights"]["bytes"], report["weight_bytes"])
+        self.assertEqual(info["weights"]["parameters"], report["n_weights"])
+        self.assertAlmostEqual(report["bits_per_weight"],
+                               8 * report["weight_bytes"] / report["n_weights"])
+        self.assertAlmostEqual(report["bits_per_weight"], 8.5, delta=0.1)
+        self.assertEqual(os.listdir(self.scratch), ["out.mixtral"])
+
+    def test_text(self):
+        text = self.output("convert", MODEL, self.scratch / "out", "--to", "q4_0", "-t", 1)
+        self.assertRegex(text, r"^\S+/out: 4\.\d+ MB, 8\.01 M weights of 4\.\d+ bits \(q4_0\), in ")
+
+    def test_default_is_a_mixture(self):
+        path = self.scratch / "out"
+        self.output("convert", MODEL, path)
+        self.assertGreater(len(self.json("info", path)["weights"]["parameters_by_dtype"]), 2)
+
+    def test_existing_file_is_left_alone_without_force(self):
+        path = self.write("keep", "mine")
+        self.assert_fails(USAGE, "convert", MODEL, path, says=[str(path), "--force"])
+        self.assertEqual(path.read_text(), "mine")
+        self.convert(MODEL, "q8_0", "keep", "--force")
+        self.output("verify", path)
+        self.assert_fails(USAGE, "convert", MODEL, self.scratch, "--force", says="directory")
+
+    def test_recipe_file(self):
+        recipe = self.write("mine.json", {
+            "default": "q4_k",
+            "rules": [{"tensors": "attention_*", "type": "q8_0"},
+                      {"tensors": "layers.0.expert_up.*", "type": "q6_k"}]})
+        path = self.scratch / "out"
+        self.output("convert", MODEL, path, "--recipe", recipe)
+        info = self.json("info", path, "--tensors")
+        types = {tensor["name"]: tensor["type"] for tensor in info["tensors"]}
+        self.assertEqual(types["layers.3.attention_output"], "q8_0")
+        self.assertEqual(types["layers.0.expert_up.7"], "q6_k")
+        self.assertEqual(types["layers.1.expert_up.7"], "q4_k")
+        self.assertEqual(types["layers.1.router"], "f32")
+        self.assertEqual(info["recipe"]["name"], "mine.json")
+        self.assertEqual(info["recipe"]["rules"][1]["tensors"], "layers.0.expert_up.*")
+        self.output("convert", MODEL, self.scratch / "again", "--recipe", "-",
+                    stdin=recipe.read_text().replace('{', '{"name": "mine.json", ', 1))
+        self.assertEqual((self.scratch / "again").read_bytes(), path.read_bytes())
+
+    def test_bad_recipes(self):
+        path = self.scratch / "out"
+        for content, code, says in [
+                ("{", BAD_MODEL, "JSON"),
+                ({"default": "q9"}, BAD_MODEL, ["default", "q9"]),
+                ({"default": "q8_0", "rules": [{"tensors": "experts", "type": "q8_0"}]}, USAGE,
+                 ["experts", "no tensor"]),
+                ({"default": "q8_0", "rules": [{"tensors": "router", "type": "q8_0"}]}, USAGE,
+                 ["router", "f32"])]:
+            recipe = self.write("r.json", content)
+            self.assert_fails(code, "convert", MODEL, path, "--recipe", recipe, says=says)
+        self.assert_fails(IO, "convert", MODEL, path, "--recipe", self.scratch / "absent.json",
+                          says="absent.json")
+        self.assert_fails(USAGE, "convert", MODEL, path, "--to", "q5", says=["q5", "q4_k_mixed"])
+        self.assert_fails(USAGE, "convert", MODEL, path, "--to", "q8_0", "--recipe", recipe,
+                          says="--recipe")
+        self.assertFalse(path.exists())
+
+    def test_widths_that_do_not_fit(self):
+        directory = self.synth(shape="64x96x2x4x2x4x50")
+        path = self.scratch / "out"
+        self.assert_fails(USAGE, "convert", directory, path, "--to", "q4_k",
+                          says=["embedding", "64", "256", "q8_0"])
+        self.assertFalse(path.exists())
+        text = self.output("convert", directory, path, "--to", "q4_k_mixed")
+        self.assertIn("iq4_nl instead of q4_k in 17 tensors of width 64", text)
+        report = self.json("convert", directory, path, "--to", "q4_k_mixed", "--force")
+        self.assertIn({"asked_for": "q6_k", "used": "q8_0", "width": 64, "n_tensors": 1},
+                      report["substitutions"])
+
+    def test_same_bytes_with_any_number_of_threads(self):
+        one = self.convert(MODEL, "q4_k", "one", "-t", 1)
+        three = self.convert(MODEL, "q4_k", "three", "-t", 3)
+        self.assertEqual(one.read_bytes(), three.read_bytes())
+
+    def test_native_file_to_another_type(self):
+        exact = self.convert(MODEL, "bf16", "exact")
+        self.assertEqual(self.convert(exact, "q4_k", "a").read_bytes(),
+                         self.convert(MODEL, "q4_k", "b").read_bytes())
+
+    def test_interrupt_leaves_nothing(self):
+        directory = self.synth("slow", SLOW_SHAPE)
+        process = subprocess.Popen(command_line("convert", directory, self.scratch / "out",
+                                                "--to", "q4_k"),
+                                   stderr=subprocess.PIPE, env=environment())
+        self.wait_until(lambda: len(os.listdir(self.scratch)) > 1, process)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertEqual(len(message.splitlines()), 1, message)
+        self.assertEqual(os.listdir(self.scratch), ["slow"])
+
+    def test_kill_keeps_the_old_file(self):
+        directory = self.synth("slow", SLOW_SHAPE)
+        path = self.write("out", "old")
+        process = subprocess.Popen(command_line("convert", directory, path, "--to", "q4_k", "--force"),
+                                   env=environment())
+        self.wait_until(lambda: len(os.listdir(self.scratch)) > 2, process)
+        process.kill()
+        process.wait(timeout=120)
+        self.assertEqual(path.read_text(), "old")
+        left = set(os.listdir(self.scratch)) - {"slow", "out"}
+        self.assertTrue(all(name.startswith("out.tmp-") for name in left), left)
+        self.convert(MODEL, "q8_0", "out", "--force")
+        self.output("verify", path)
+
+
+class NativeFile(NativeTest):
+    def test_every_command_takes_it(self):
+        path = self.convert(MODEL, "bf16")
+        self.assertEqual(self.output("tokenize", path, "Once upon", "--ids"),
+                         self.output("tokenize", MODEL, "Once upon", "--ids"))
+        self.assertEqual(self.output("detokenize", path, "--ids", "300,301"),
+                         self.output("detokenize", MODEL, "--ids", "300,301"))
+        self.assertTrue(self.output("generate", path, "-p", "Once upon", "-n", 5, "--temperature", 0))
+        info, plain = self.json("info", path), self.json("info", MODEL)
+        for key in ["config", "tokenizer", "default_sampling"]:
+            self.assertEqual(info[key], plain[key])
+        self.assertIsNone(plain["recipe"])
+        self.assertIsInstance(plain["weights"]["bits_per_weight"], float)
+
+    def test_with_the_extension_of_safetensors_beside_a_model(self):
+        shutil.copytree(MODEL, self.scratch / "model")
+        path = self.convert(MODEL, "q4_k", "model/packed.safetensors")
+        self.assertIn("q4_k", self.json("info", path)["weights"]["parameters_by_dtype"])
+        self.assertIn("bf16", self.json("info", self.scratch / "model")["weights"]
+                      ["parameters_by_dtype"])
+
+    def test_tied_embeddings_count_once_though_stored_twice(self):
+        tied = GOLDENS / "vocab32768_tied"
+        info = self.json("info", self.convert(tied, "bf16"))["weights"]
+        plain = self.json("info", tied)["weights"]
+        self.assertEqual(info["parameters"], plain["parameters"])
+        self.assertGreater(info["bytes"], plain["bytes"])
+        self.assertEqual(info["bytes"], sum(info["bytes_by_dtype"].values()))
+
+    def test_list_of_tensors(self):
+        text = self.output("info", self.convert(), "--tensors")
+        self.assertRegex(text, r"\n  lm_head  q8_0  2048  256  tiled  \d+\n")
+        self.assertRegex(text, r"\n  layers.3.expert_down.7  q8_0  256  256  tiled  \d+\n")
+
+
+class Verify(NativeTest):
+    def damage(self, path, offset):
+        with open(path, "r+b") as file:
+            file.seek(offset, os.SEEK_SET if offset >= 0 else os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+
+    def test_intact(self):
+        path = self.convert()
+        self.assertRegex(self.output("verify", path), r": all 13\d parts of 8\.\d+ MB are as ")
+        self.assertEqual(self.json("verify", path)["damaged"], [])
+
+    def test_damage_is_named(self):
+        path = self.convert()
+        data = path.read_bytes()
+        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+        begin = 8 + int.from_bytes(data[:8], "little")
+        names = ["layers.2.expert_up.5", "lm_head"]
+        for name in names:
+            self.damage(path, begin + header[name]["data_offsets"][0] + 1000)
+        self.assert_fails(BAD_MODEL, "verify", path, says=[str(path), ": " + ", ".join(names)])
+        result = self.run_command("verify", path, "--json", "-t", 1)
+        self.assertEqual(result.returncode, BAD_MODEL)
+        self.assertEqual(json.loads(result.stdout)["damaged"], names)
+
+    def test_damaged_header(self):
+        path = self.convert()
+        self.damage(path, path.read_bytes().index(b"\\\"rules\\\"") + 3)
+        for command in ["verify", "info"]:
+            self.assert_fails(BAD_MODEL, command, path, says=["header", "checksum"])
+
+    def test_cut_off(self):
+        path = self.convert()
+        os.truncate(path, path.stat().st_size - 1)
+        self.assert_fails(BAD_MODEL, "verify", path, says=str(path))
+
+    def test_what_is_no_native_file(self):
+        self.assert_fails(BAD_MODEL, "verify", MODEL / "model.safetensors", says="mixtral convert")
+        self.assert_fails(BAD_MODEL, "verify", __file__, says="native file")
+        self.assert_fails(IO, "verify", self.scratch / "absent", says="absent")
+        self.assert_fails(IO, "verify", MODEL, says="directory")
+
+
+if __name__ == "__main__":
+    unittest.main()
