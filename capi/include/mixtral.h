@@ -148,8 +148,8 @@ typedef struct mixtral_load_params {
   void* user_data;                       /* for on_progress */
 } mixtral_load_params;
 
-/* Opens a checkpoint: a Hugging Face directory. `path` is zero-terminated. Weights are mapped, not
-   read. A checkpoint without a tokenizer loads, and works with tokens only. */
+/* Opens a checkpoint: a Hugging Face directory or a native file. `path` is zero-terminated. Weights are
+   mapped, not read. A checkpoint without a tokenizer loads, and works with tokens only. */
 MIXTRAL_STATUS mixtral_load(const char* path, const mixtral_load_params* params,
                             mixtral_model** model);
 

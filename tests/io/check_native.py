@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reads native files as docs/model_files.md describes them, with safetensors, xxhash and NumPy alone.
+"""Reads native files as docs/model_files.md describes them, without this library: with the packages
+safetensors, xxhash and gguf.
 
     python3 check_native.py MIXTRAL_COMMAND MODEL_DIRECTORY...
 
@@ -12,14 +13,28 @@ import subprocess
 import sys
 import tempfile
 
+import gguf
 import numpy as np
 import xxhash
 from safetensors import safe_open
 
 TILE_ROWS = 32
-# type: elements and bytes of a block, and its fields as tiles have them: offset, unit, count
-FORMATS = {"q8_0": (32, 34, [(2, 4, 8), (0, 2, 1)]), "bf16": (2, 4, [(0, 4, 1)]),
-           "f32": (1, 4, None), "f16": (1, 2, None)}
+# type: bytes of a block, and the fields of its tiles: offset in the block, bytes of a unit, units
+FIELDS = {
+    "bf16": (4, [(0, 4, 1)]),
+    "q8_0": (34, [(2, 4, 8), (0, 2, 1)]),
+    "q4_0": (18, [(2, 4, 4), (0, 2, 1)]),
+    "q4_1": (20, [(4, 4, 4), (0, 2, 1), (2, 2, 1)]),
+    "q5_0": (22, [(6, 4, 4), (2, 4, 1), (0, 2, 1)]),
+    "q5_1": (24, [(8, 4, 4), (4, 4, 1), (0, 2, 1), (2, 2, 1)]),
+    "q2_k": (84, [(16, 4, 16), (0, 4, 4), (80, 2, 1), (82, 2, 1)]),
+    "q3_k": (110, [(32, 4, 16), (0, 4, 8), (96, 4, 3), (108, 2, 1)]),
+    "q4_k": (144, [(16, 4, 32), (4, 4, 3), (0, 2, 1), (2, 2, 1)]),
+    "q5_k": (176, [(48, 4, 32), (16, 4, 8), (4, 4, 3), (0, 2, 1), (2, 2, 1)]),
+    "q6_k": (210, [(0, 4, 32), (128, 4, 16), (192, 4, 4), (208, 2, 1)]),
+    "iq4_nl": (18, [(2, 4, 4), (0, 2, 1)]),
+    "iq4_xs": (136, [(8, 4, 32), (4, 4, 1), (2, 2, 1), (0, 2, 1)]),
+}
 NAMES = {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
          "attention_query": "self_attn.q_proj", "attention_key": "self_attn.k_proj",
          "attention_value": "self_attn.v_proj", "attention_output": "self_attn.o_proj",
@@ -38,13 +53,12 @@ def hf_name(name):
     return f"model.layers.{layer}.{NAMES[role]}.weight"
 
 
-def untile(data, dtype, rows, cols):
-    """The blocks of a tiled matrix in the order of its rows: [rows, bytes of a row]."""
-    elements, size, fields = FORMATS[dtype]
-    tiles = -(-rows // TILE_ROWS)
-    blocks = cols // elements
-    assert data.size >= tiles * TILE_ROWS * blocks * size
-    data = data[:tiles * TILE_ROWS * blocks * size].reshape(tiles, blocks, TILE_ROWS * size)
+def untile(data, dtype, n_rows, row_bytes):
+    """The blocks of a tiled matrix in the order of its rows: [n_rows, row_bytes]."""
+    size, fields = FIELDS[dtype]
+    tiles = -(-n_rows // TILE_ROWS)
+    blocks = row_bytes // size
+    data = data[:tiles * TILE_ROWS * row_bytes].reshape(tiles, blocks, TILE_ROWS * size)
     out = np.zeros((tiles, TILE_ROWS, blocks, size), np.uint8)
     at = 0
     for offset, unit, count in fields:
@@ -53,22 +67,9 @@ def untile(data, dtype, rows, cols):
             begin = offset + index * unit
             out[:, :, :, begin:begin + unit] = part.transpose(0, 2, 1, 3)
             at += TILE_ROWS * unit
-    out = out.reshape(tiles * TILE_ROWS, blocks * size)
-    assert not out[rows:].any(), "the rows that fill the last tile are zeros"
-    return out[:rows]
-
-
-def widen(rows, dtype, n_rows, cols):
-    rows = np.ascontiguousarray(rows)
-    if dtype == "f32":
-        return rows.view(np.float32)
-    if dtype == "f16":
-        return rows.view(np.float16).astype(np.float32)
-    if dtype == "bf16":
-        return (rows.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    blocks = rows.reshape(n_rows, cols // 32, 34)
-    scale = np.ascontiguousarray(blocks[:, :, :2]).view(np.float16).astype(np.float32)
-    return (scale * blocks[:, :, 2:].view(np.int8)).reshape(n_rows, cols)
+    out = out.reshape(tiles * TILE_ROWS, row_bytes)
+    assert not out[n_rows:].any(), "the rows that fill the last tile are zeros"
+    return out[:n_rows]
 
 
 def read_weights(path):
@@ -87,14 +88,17 @@ def read_weights(path):
             data = file.get_tensor(name)
             begin = 8 + header_length + header[name]["data_offsets"][0]
             assert data.dtype == np.uint8 and data.size % 4096 == 0 and begin % 4096 == 0, name
+            quantisation = gguf.GGMLQuantizationType[dtype.upper()]
+            elements, size = gguf.GGML_QUANT_SIZES[quantisation]
+            row_bytes = cols // elements * size
             if layout == "tiled":
-                rows = untile(data, dtype, n_rows, cols)
+                used = -(-n_rows // TILE_ROWS) * TILE_ROWS * row_bytes
+                rows = untile(data, dtype, n_rows, row_bytes)
             else:
-                elements, size, _ = FORMATS[dtype]
-                used = n_rows * (cols // elements) * size
-                assert not data[used:].any()
-                rows = data[:used].reshape(n_rows, -1)
-            weights[name] = dtype, widen(rows, dtype, n_rows, cols).reshape(n_rows, cols)
+                used = n_rows * row_bytes
+                rows = data[:used].reshape(n_rows, row_bytes)
+            assert data.size == -(-used // 4096) * 4096 and not data[used:].any(), name
+            weights[name] = dtype, gguf.quants.dequantize(rows, quantisation)
     return weights
 
 
@@ -142,7 +146,8 @@ def check(command, directory, to):
     expected = source_weights(directory)
     with tempfile.TemporaryDirectory() as scratch:
         path = pathlib.Path(scratch) / "model.mixtral"
-        subprocess.run([command, "convert", directory, path, "--to", to], check=True)
+        subprocess.run([command, "convert", directory, path, "--to", to], check=True,
+                       stdout=subprocess.DEVNULL)
         weights = read_weights(path)
         assert {hf_name(name) for name in weights} == set(expected)
         for name, (dtype, values) in weights.items():
@@ -150,13 +155,12 @@ def check(command, directory, to):
             always_f32 = name.endswith("norm") or name.endswith("router")
             assert dtype == ("f32" if always_f32 else to), name
             assert values.shape == exact.shape, name
-            if dtype == "q8_0":
-                blocks = exact.reshape(-1, 32)
-                step = np.abs(blocks).max(axis=1, keepdims=True) / 127
-                error = np.abs(values.reshape(-1, 32) - blocks)
-                assert (error <= step * (0.5 + 128 / 2048) + 1e-9).all(), name  # and the scale in f16
-            else:
+            if dtype in ["f32", "bf16"]:
                 assert (values == exact).all(), name
+                continue
+            bits = int(dtype.lstrip("iq")[0])
+            error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact ** 2))
+            assert error < 2 ** (1 - bits), f"{name}: {error}"
         check_files(path, directory)
         check_checksums(path)
 
@@ -164,8 +168,11 @@ def check(command, directory, to):
 def main():
     command, *directories = sys.argv[1:]
     for directory in directories:
-        for to in ["bf16", "q8_0", "f32"]:
-            check(command, pathlib.Path(directory), to)
+        directory = pathlib.Path(directory)
+        width = json.loads((directory / "config.json").read_text())["hidden_size"]
+        for to in ["f32", *FIELDS]:
+            if width % 256 == 0 or to[-1] not in "ks":
+                check(command, directory, to)
 
 
 if __name__ == "__main__":
