@@ -22,10 +22,16 @@ void quantise_block(const float* values, quant::Q8Activations& out) noexcept {
     largest = simd::maximum<Arch>(largest, simd::maximum<Arch>(value, zero - value));
     poison = simd::multiply_add<Arch>(value, zero, poison);
   }
+  const float not_finite = simd::sum<Arch>(poison);  // 0 or NaN
+  if (not_finite != 0.0f) {
+    out = {};
+    out.scale = not_finite;
+    return;
+  }
   const float range = simd::max_lane<Arch>(largest);
   const bool tiny = range < kSmallest;
   const Vec inverse = simd::broadcast<Arch>(tiny ? 0.0f : 127.0f / range);
-  out.scale = (tiny ? 0.0f : range / 127.0f) + simd::sum<Arch>(poison);
+  out.scale = tiny ? 0.0f : range / 127.0f;
   for (std::size_t group = 0; group < 4; ++group) {
     simd::IntVec<Arch> total = simd::broadcast_int<Arch>(0);
     for (std::size_t i = 16 * group; i < 16 * (group + 1); i += kWidth) {
