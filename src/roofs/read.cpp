@@ -1,9 +1,8 @@
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 
+#include "mixtral/core/huge_pages.hpp"
 #include "roofs/roofs.hpp"
 
 namespace mixtral::roofs {
@@ -13,7 +12,6 @@ constexpr std::size_t kWords = std::size_t{512} * 1024 * 1024 / sizeof(std::uint
 constexpr std::size_t kTaskWords = std::size_t{4} * 1024 * 1024 / sizeof(std::uint64_t);
 constexpr std::size_t kPasses = 6;
 constexpr std::size_t kAhead = 2048 / sizeof(std::uint64_t);  // the distance that measured best
-constexpr std::size_t kHugePage = std::size_t{2} * 1024 * 1024;
 
 /// Sum of `n` words, a multiple of 8; kAhead more may be prefetched.
 std::uint64_t sum_of(const std::uint64_t* words, std::size_t n) noexcept {
@@ -31,10 +29,7 @@ std::uint64_t sum_of(const std::uint64_t* words, std::size_t n) noexcept {
 }  // namespace
 
 ReadRoof::ReadRoof() : buffer_(kWords + kAhead) {
-  // Only whole huge pages inside the buffer can be advised.
-  const auto first = reinterpret_cast<std::uintptr_t>(buffer_.data());
-  const std::uintptr_t aligned = (first + kHugePage - 1) / kHugePage * kHugePage;
-  ::madvise(reinterpret_cast<void*>(aligned), buffer_.bytes() - (aligned - first), MADV_HUGEPAGE);
+  advise_huge_pages(buffer_.data(), buffer_.bytes());
   std::fill_n(buffer_.data(), buffer_.size(), 1);
 }
 

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -12,81 +13,110 @@ using namespace mixtral::test;
 
 namespace {
 
+constexpr std::size_t kLayers = 2, kHeads = 3, kHeadDim = 4;
+
 Config shape() {
   Config config;
-  config.n_layers = 2;
-  config.n_kv_heads = 3;
-  config.head_dim = 4;
+  config.n_layers = kLayers;
+  config.n_kv_heads = kHeads;
+  config.head_dim = kHeadDim;
   return config;
 }
 
-constexpr std::size_t kContext = 5;
+/// Elements of any width that tell each key and value of a cache apart.
+std::vector<std::byte> row(DType dtype, std::size_t seed) {
+  std::vector<std::byte> bytes(kHeadDim * size_of(dtype));
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(seed * 31 + i * 7);
+  return bytes;
+}
 
-/// Fills every row of the cache's memory with bytes that tell it apart.
-void fill(KvCache& cache, int offset) {
-  const std::size_t head_bytes = kContext * 4 * size_of(cache.dtype());
-  for (std::size_t layer = 0; layer < 2; ++layer) {
-    for (std::size_t head = 0; head < 3; ++head) {
-      const int id = offset + static_cast<int>(layer * 3 + head);
-      std::memset(cache.keys(layer, head), id, head_bytes);
-      std::memset(cache.values(layer, head), id + 50, head_bytes);
+/// Calls f(layer, head, position, seed of the key).
+template <class F>
+void for_each_place(std::size_t n, F f) {
+  for (std::size_t layer = 0; layer < kLayers; ++layer) {
+    for (std::size_t head = 0; head < kHeads; ++head) {
+      for (std::size_t p = 0; p < n; ++p) f(layer, head, p, (layer * kHeads + head) * 1000 + p);
     }
   }
 }
 
-bool holds(const std::byte* memory, std::size_t n_bytes, int value) {
-  for (std::size_t i = 0; i < n_bytes; ++i) {
-    if (memory[i] != static_cast<std::byte>(value)) return false;
-  }
-  return true;
+void fill(KvCache& cache, std::size_t n, std::size_t seed) {
+  for_each_place(n, [&](std::size_t layer, std::size_t head, std::size_t p, std::size_t place) {
+    cache.set_key(layer, head, p, row(cache.dtype(), place + seed).data());
+    const std::vector<std::byte> value = row(cache.dtype(), place + seed + 500);
+    std::memcpy(cache.value(layer, head, p), value.data(), value.size());
+  });
 }
 
-/// True when the first `n` positions are as fill(cache, offset) left them.
-bool is_filled(KvCache& cache, int offset, std::size_t n) {
-  const std::size_t bytes = n * 4 * size_of(cache.dtype());
-  for (std::size_t layer = 0; layer < 2; ++layer) {
-    for (std::size_t head = 0; head < 3; ++head) {
-      const int id = offset + static_cast<int>(layer * 3 + head);
-      if (!holds(cache.keys(layer, head), bytes, id)) return false;
-      if (!holds(cache.values(layer, head), bytes, id + 50)) return false;
+/// True when the first `n` positions are as fill(cache, n, seed) left them, where the kernels read them.
+bool is_filled(const KvCache& cache, std::size_t n, std::size_t seed) {
+  const std::size_t bytes = size_of(cache.dtype());
+  bool same = true;
+  for_each_place(n, [&](std::size_t layer, std::size_t head, std::size_t p, std::size_t place) {
+    const std::byte* keys = cache.keys(layer, head) + p / 256 * cache.unit_stride();
+    const std::byte* values = cache.values(layer, head) + p / 256 * cache.unit_stride();
+    const auto key = row(cache.dtype(), place + seed), value = row(cache.dtype(), place + seed + 500);
+    for (std::size_t d = 0; d < kHeadDim; ++d) {
+      const std::size_t at = (p % 256 / 32 * kHeadDim + d) * 32 + p % 32;
+      same = same && std::memcmp(keys + at * bytes, key.data() + d * bytes, bytes) == 0;
     }
-  }
-  return true;
+    same = same &&
+           std::memcmp(values + p % 256 * kHeadDim * bytes, value.data(), value.size()) == 0;
+  });
+  return same;
 }
 
 }  // namespace
 
-TEST_CASE("a cache has the room that it was asked for, and no heads overlap") {
+TEST_CASE("a cache keeps every key and value at its place, and none overlap") {
   for (const DType dtype : kDTypes) {
-    KvCache cache(shape(), kContext, dtype);
-    REQUIRE(cache.size() == 0);
-    REQUIRE(cache.capacity() == kContext);
-    REQUIRE(cache.dtype() == dtype);
-    REQUIRE(cache.bytes() == 2 * 2 * 3 * kContext * 4 * size_of(dtype));
-    fill(cache, 1);
-    REQUIRE(is_filled(cache, 1, kContext));
+    for (const std::size_t n_ctx : {1, 5, 31, 32, 33, 255, 256, 257, 600}) {
+      INFO(name_of(dtype) << ", " << n_ctx << " positions");
+      KvCache cache(shape(), n_ctx, dtype);
+      REQUIRE(cache.size() == 0);
+      REQUIRE(cache.capacity() == n_ctx);
+      REQUIRE(cache.dtype() == dtype);
+      fill(cache, n_ctx, 1);
+      REQUIRE(is_filled(cache, n_ctx, 1));
+    }
+  }
+}
+
+TEST_CASE("a cache takes whole tiles of positions, and whole blocks of a long context") {
+  const auto bytes = [](std::size_t n_ctx, DType dtype) {
+    return KvCache(shape(), n_ctx, dtype).bytes() /
+           (2 * kLayers * kHeads * kHeadDim * size_of(dtype));
+  };
+  for (const DType dtype : kDTypes) {
+    REQUIRE(bytes(1, dtype) == 32);
+    REQUIRE(bytes(64, dtype) == 64);
+    REQUIRE(bytes(65, dtype) == 96);
+    REQUIRE(bytes(256, dtype) == 256);
+    REQUIRE(bytes(257, dtype) == 512);
   }
 }
 
 TEST_CASE("a clone holds the same positions and shares nothing") {
   for (const DType dtype : kDTypes) {
-    KvCache cache(shape(), kContext, dtype);
-    fill(cache, 1);
-    cache.advance(3);
-    KvCache clone = cache.clone();
-    REQUIRE(clone.size() == 3);
-    REQUIRE(clone.capacity() == kContext);
-    REQUIRE(clone.dtype() == dtype);
-    REQUIRE(is_filled(clone, 1, 3));
-    fill(clone, 100);
-    clone.advance(1);
-    REQUIRE(is_filled(cache, 1, kContext));
-    REQUIRE(cache.size() == 3);
+    for (const std::size_t held : {0, 3, 256, 300}) {
+      KvCache cache(shape(), 301, dtype);
+      fill(cache, 301, 1);
+      cache.advance(held);
+      KvCache clone = cache.clone();
+      REQUIRE(clone.size() == held);
+      REQUIRE(clone.capacity() == 301);
+      REQUIRE(clone.dtype() == dtype);
+      REQUIRE(is_filled(clone, held, 1));
+      fill(clone, 301, 100);
+      clone.advance(1);
+      REQUIRE(is_filled(cache, 301, 1));
+      REQUIRE(cache.size() == held);
+    }
   }
 }
 
 TEST_CASE("truncate forgets the end, and refuses to add") {
-  KvCache cache(shape(), kContext, DType::f16);
+  KvCache cache(shape(), 5, DType::f16);
   cache.advance(4);
   cache.truncate(4);
   REQUIRE(cache.size() == 4);

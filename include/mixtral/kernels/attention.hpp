@@ -1,9 +1,16 @@
 // Attention with an online softmax (Milakov and Gimelshein, 2018): one pass over the keys and values
-// of a kv head serves all its query heads.
+// of a kv head serves all its query heads, and several tokens.
+//
+// A row is one query head of one token. Several rows are worked on at a time in registers, but the
+// arithmetic of a row is the same whatever its neighbours: a score is summed along head_dim; the softmax
+// of a unit of positions is relative to the unit's largest score; weighted values are summed position
+// after position; units are merged in order.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
+#include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/elementwise.hpp"
 #include "mixtral/kernels/table.hpp"
 
@@ -11,8 +18,11 @@ namespace mixtral::kernels {
 
 namespace detail {
 
-/// Positions whose scores are worked on together.
-inline constexpr std::size_t kKeyBlock = 32;
+inline constexpr float kInfinity = __builtin_huge_valf();
+
+/// Rows that one register block works on.
+template <class Arch>
+inline constexpr std::size_t kQueryRows = simd::kWidth<Arch> == 16 ? 12 : 6;
 
 template <class Arch>
 float exponential_of(float value) noexcept {
@@ -22,127 +32,294 @@ float exponential_of(float value) noexcept {
   return lanes[0];
 }
 
-/// scores[g][j] = query[g] . key[j] for G query heads and the block's n keys.
-template <class Arch, class T, std::size_t G>
-void scores(const float* query, std::size_t head_dim, const T* keys, std::size_t n,
-            float (*out)[kKeyBlock]) noexcept {
-  using Vec = simd::Vec<Arch>;
-  constexpr std::size_t kStep = simd::kWidth<Arch>;
-  for (std::size_t j = 0; j < n; ++j) {
-    const T* key = keys + j * head_dim;
-    Vec sums[G];
-    for (std::size_t g = 0; g < G; ++g) sums[g] = simd::broadcast<Arch>(0.0f);
-    std::size_t d = 0;
-    for (; d + kStep <= head_dim; d += kStep) {
-      const Vec k = simd::load<Arch>(key + d);
-      for (std::size_t g = 0; g < G; ++g) {
-        sums[g] =
-            simd::multiply_add<Arch>(k, simd::load<Arch>(query + g * head_dim + d), sums[g]);
+struct Range {
+  std::size_t begin, end;
+};
+
+/// The part of a unit that is attended to. Positions count from the unit's first.
+template <class T>
+struct Unit {
+  const T* keys;
+  const T* values;
+  std::size_t first;  ///< the sequence's position of its first
+  Range taken;
+  // Bytes from what is being read to what is fetched meanwhile: from a key to the values, from a value
+  // to the next unit's keys.
+  std::uintptr_t values_ahead, keys_ahead;
+};
+
+/// What each of R rows sees of a unit.
+template <class Arch, std::size_t R>
+struct Visible {
+  Range rows[R];
+  Range some;   ///< from the first to the last position that a row sees
+  Range all;    ///< what every row sees
+  Range tiles;  ///< `some`, in whole tiles
+
+  Visible(const AttendArgs& args, std::size_t first_row, std::size_t first, Range taken) noexcept
+      : some{taken.end, taken.begin}, all(taken) {
+    for (std::size_t r = 0; r < R; ++r) {
+      const std::size_t end = args.position + (first_row + r) / args.group + 1;
+      const std::size_t begin = end > args.window ? end - args.window : 0;
+      Range& row = rows[r];
+      row = {begin > first + taken.begin ? begin - first : taken.begin,
+             end < first + taken.end ? (end > first ? end - first : 0) : taken.end};
+      if (sees(r)) {
+        some.begin = row.begin < some.begin ? row.begin : some.begin;
+        some.end = row.end > some.end ? row.end : some.end;
       }
+      all.begin = row.begin > all.begin ? row.begin : all.begin;
+      all.end = row.end < all.end ? row.end : all.end;
     }
-    if (const std::size_t rest = head_dim - d; rest > 0) {
-      const Vec k = simd::load_partial<Arch>(key + d, rest);
-      for (std::size_t g = 0; g < G; ++g) {
-        sums[g] = simd::multiply_add<Arch>(
-            k, simd::load_partial<Arch>(query + g * head_dim + d, rest), sums[g]);
-      }
-    }
-    for (std::size_t g = 0; g < G; ++g) out[g][j] = simd::sum<Arch>(sums[g]);
+    if (all.begin >= all.end) all = {some.end, some.end};
+    tiles = {some.begin / kTileRows * kTileRows,
+             (some.end + kTileRows - 1) / kTileRows * kTileRows};
+  }
+
+  bool sees(std::size_t r) const noexcept { return rows[r].begin < rows[r].end; }
+  bool sees(std::size_t r, std::size_t position) const noexcept {
+    return rows[r].begin <= position && position < rows[r].end;
+  }
+};
+
+/// packed[d][r] = element d of query row first_row + r.
+template <class Arch, std::size_t R>
+void pack_queries(const AttendArgs& args, std::size_t first_row, float* packed) noexcept {
+  for (std::size_t r = 0; r < R; ++r) {
+    const std::size_t row = first_row + r;
+    const float* query =
+        args.query + row / args.group * args.token_stride + row % args.group * args.head_dim;
+    for (std::size_t d = 0; d < args.head_dim; ++d) packed[d * R + r] = query[d];
   }
 }
 
-/// Turns a block's scores into exp(score - max) and rescales what was summed before.
-template <class Arch>
-void softmax_block(float* scores, std::size_t n, std::size_t head_dim, float& max, float& sum,
-                   float* values) noexcept {
+/// scores[r][first + j] = query row r . key j of a tile [head_dim, kTileRows].
+template <class Arch, class T, std::size_t R>
+void score_tile(const float* packed, const T* tile, std::size_t head_dim, std::uintptr_t ahead,
+                std::size_t first, float (*scores)[kAttentionUnit]) noexcept {
   using Vec = simd::Vec<Arch>;
-  float block_max = max;
-  for (std::size_t j = 0; j < n; ++j) block_max = scores[j] > block_max ? scores[j] : block_max;
-  const Vec shift = simd::broadcast<Arch>(block_max);
-  map_row<Arch>(n, scores, [&](Vec s) { return simd::exponential<Arch>(s - shift); },
-                static_cast<const float*>(scores));
-  float block_sum = 0.0f;
-  for (std::size_t j = 0; j < n; ++j) block_sum += scores[j];
-  const float correction = exponential_of<Arch>(max - block_max);
-  sum = sum * correction + block_sum;
-  multiply<Arch>(correction, head_dim, values);
-  max = block_max;
-}
-
-/// values_out[g] += sum over j of weights[g][j] * values[j].
-template <class Arch, class T, std::size_t G>
-void weigh_values(const float (*weights)[kKeyBlock], const T* values, std::size_t n,
-                  std::size_t head_dim, float* out) noexcept {
-  using Vec = simd::Vec<Arch>;
-  constexpr std::size_t kStep = simd::kWidth<Arch>;
-  const auto columns = [&](std::size_t d, auto load_value, auto load_sum, auto store_sum) {
-    Vec sums[G];
-    for (std::size_t g = 0; g < G; ++g) sums[g] = load_sum(out + g * head_dim + d);
-    for (std::size_t j = 0; j < n; ++j) {
-      const Vec v = load_value(values + j * head_dim + d);
-      for (std::size_t g = 0; g < G; ++g) {
-        sums[g] = simd::multiply_add<Arch>(simd::broadcast<Arch>(weights[g][j]), v, sums[g]);
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  for (std::size_t j = 0; j < kTileRows; j += 2 * kWidth) {
+    Vec sums[R][2];
+    for (std::size_t r = 0; r < R; ++r) sums[r][0] = sums[r][1] = simd::broadcast<Arch>(0.0f);
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      const T* keys = tile + d * kTileRows + j;
+      simd::prefetch<Arch, 2 * kWidth * sizeof(T)>(keys, ahead);
+      const Vec near = simd::load<Arch>(keys);
+      const Vec far = simd::load<Arch>(keys + kWidth);
+#pragma GCC unroll 12
+      for (std::size_t r = 0; r < R; ++r) {
+        const Vec query = simd::broadcast<Arch>(packed[d * R + r]);
+        sums[r][0] = simd::multiply_add<Arch>(query, near, sums[r][0]);
+        sums[r][1] = simd::multiply_add<Arch>(query, far, sums[r][1]);
       }
     }
-    for (std::size_t g = 0; g < G; ++g) store_sum(out + g * head_dim + d, sums[g]);
+    for (std::size_t r = 0; r < R; ++r) {
+      simd::store<Arch>(scores[r] + first + j, sums[r][0]);
+      simd::store<Arch>(scores[r] + first + j + kWidth, sums[r][1]);
+    }
+  }
+}
+
+/// How a unit's values join those of the units before it: old * keep + new * add, or new alone.
+struct Joining {
+  bool first;
+  float keep, add;
+};
+
+/// Turns the scores in `tiles`, of which those in `seen` count, into exp(score - the largest), and the
+/// others into 0. Joins the unit's maximum and sum to max and sum.
+template <class Arch>
+Joining softmax_row(float* scores, Range tiles, Range seen, float& max, float& sum) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const float* from = scores;
+  for (std::size_t j = tiles.begin; j < seen.begin; ++j) scores[j] = -kInfinity;
+  for (std::size_t j = seen.end; j < tiles.end; ++j) scores[j] = -kInfinity;
+
+  Vec largest = simd::broadcast<Arch>(-kInfinity);
+  for (std::size_t j = tiles.begin; j < tiles.end; j += kWidth) {
+    largest = simd::maximum<Arch>(largest, simd::load<Arch>(from + j));
+  }
+  const float unit_max = simd::max_lane<Arch>(largest);
+  const Vec shift = simd::broadcast<Arch>(unit_max);
+  Vec sums = simd::broadcast<Arch>(0.0f);
+  for (std::size_t j = tiles.begin; j < tiles.end; j += kWidth) {
+    const Vec weight = simd::exponential<Arch>(simd::load<Arch>(from + j) - shift);
+    sums = sums + weight;
+    simd::store<Arch>(scores + j, weight);
+  }
+  const float unit_sum = simd::sum<Arch>(sums);
+  if (sum == 0.0f) {
+    max = unit_max;
+    sum = unit_sum;
+    return {true, 0.0f, 1.0f};
+  }
+  const float new_max = unit_max > max ? unit_max : max;
+  const Joining joining = {false, exponential_of<Arch>(max - new_max),
+                           exponential_of<Arch>(unit_max - new_max)};
+  sum = sum * joining.keep + unit_sum * joining.add;
+  max = new_max;
+  return joining;
+}
+
+/// The softmax of R rows over a unit, and where the weighted values go.
+template <class Arch, std::size_t R>
+struct Weights {
+  const Visible<Arch, R>& visible;
+  const float (*rows)[kAttentionUnit];
+  Joining joining[R];
+  float* out[R];
+};
+
+/// out[r][c] = out[r][c] * keep + add * sum over positions j of weights[r][j] * values[j][c], for C
+/// vectors of columns from `column` on, which the functions given load and store.
+template <class Arch, std::size_t R, std::size_t C, class T, class LoadValue, class Load, class Store>
+void weigh_columns(const Weights<Arch, R>& weights, const Unit<T>& unit, std::size_t head_dim,
+                   std::size_t column, LoadValue load_value, Load load, Store store) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  Vec sums[R][C];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t c = 0; c < C; ++c) sums[r][c] = simd::broadcast<Arch>(0.0f);
+  }
+  const auto add = [&](std::size_t j, auto sees) {
+    const T* values = unit.values + j * head_dim + column;
+    simd::prefetch<Arch, C * kWidth * sizeof(T)>(values, unit.keys_ahead);
+    Vec value[C];
+    for (std::size_t c = 0; c < C; ++c) value[c] = load_value(values + c * kWidth);
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < R; ++r) {
+      if (!sees(r)) continue;
+      const Vec weight = simd::broadcast<Arch>(weights.rows[r][j]);
+      for (std::size_t c = 0; c < C; ++c) {
+        sums[r][c] = simd::multiply_add<Arch>(weight, value[c], sums[r][c]);
+      }
+    }
   };
+  // A row never meets a value that it doesn't see: 0 times infinity would show.
+  const Visible<Arch, R>& visible = weights.visible;
+  const auto add_edge = [&](std::size_t j) {
+    add(j, [&](std::size_t r) { return visible.sees(r, j); });
+  };
+  for (std::size_t j = visible.some.begin; j < visible.all.begin; ++j) add_edge(j);
+  for (std::size_t j = visible.all.begin; j < visible.all.end; ++j) {
+    add(j, [](std::size_t) { return true; });
+  }
+  for (std::size_t j = visible.all.end; j < visible.some.end; ++j) add_edge(j);
+
+  for (std::size_t r = 0; r < R; ++r) {
+    if (!visible.sees(r)) continue;
+    const Joining& joining = weights.joining[r];
+    for (std::size_t c = 0; c < C; ++c) {
+      float* out = weights.out[r] + column + c * kWidth;
+      if (!joining.first) {
+        sums[r][c] = simd::multiply_add<Arch>(simd::broadcast<Arch>(joining.add), sums[r][c],
+                                              load(out) * simd::broadcast<Arch>(joining.keep));
+      }
+      store(out, sums[r][c]);
+    }
+  }
+}
+
+template <class Arch, std::size_t R, class T>
+void weigh_values(const Weights<Arch, R>& weights, const Unit<T>& unit,
+                  std::size_t head_dim) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const auto load_value = [](const T* from) { return simd::load<Arch>(from); };
+  const auto load = [](const float* from) { return simd::load<Arch>(from); };
+  const auto store = [](float* to, Vec v) { simd::store<Arch>(to, v); };
   std::size_t d = 0;
-  for (; d + kStep <= head_dim; d += kStep) {
-    columns(
-        d, [](const T* p) { return simd::load<Arch>(p); },
-        [](const float* p) { return simd::load<Arch>(p); },
-        [](float* p, Vec v) { simd::store<Arch>(p, v); });
+  for (; d + 2 * kWidth <= head_dim; d += 2 * kWidth) {
+    weigh_columns<Arch, R, 2>(weights, unit, head_dim, d, load_value, load, store);
+  }
+  for (; d + kWidth <= head_dim; d += kWidth) {
+    weigh_columns<Arch, R, 1>(weights, unit, head_dim, d, load_value, load, store);
   }
   if (const std::size_t rest = head_dim - d; rest > 0) {
-    columns(
-        d, [rest](const T* p) { return simd::load_partial<Arch>(p, rest); },
-        [rest](const float* p) { return simd::load_partial<Arch>(p, rest); },
-        [rest](float* p, Vec v) { simd::store_partial<Arch>(p, v, rest); });
+    weigh_columns<Arch, R, 1>(
+        weights, unit, head_dim, d,
+        [rest](const T* from) { return simd::load_partial<Arch>(from, rest); },
+        [rest](const float* from) { return simd::load_partial<Arch>(from, rest); },
+        [rest](float* to, Vec v) { simd::store_partial<Arch>(to, v, rest); });
   }
 }
 
-/// G query heads over the whole range.
-template <class Arch, class T, std::size_t G>
-void attend_heads(const AttendArgs& args, std::size_t first_head) noexcept {
-  const float* query = args.query + first_head * args.head_dim;
-  float* values_out = args.state.values + first_head * args.head_dim;
-  float* max = args.state.max + first_head;
-  float* sum = args.state.sum + first_head;
-  for (std::size_t g = 0; g < G; ++g) {
-    max[g] = -__builtin_huge_valf();
-    sum[g] = 0.0f;
+/// R rows over one unit.
+template <class Arch, class T, std::size_t R>
+void attend_unit(const AttendArgs& args, std::size_t first_row, const Unit<T>& unit) noexcept {
+  const Visible<Arch, R> visible(args, first_row, unit.first, unit.taken);
+  if (visible.some.begin >= visible.some.end) return;
+  alignas(64) float scores[R][kAttentionUnit];
+  const float* packed = args.packed + first_row * args.head_dim;
+  for (std::size_t j = visible.tiles.begin; j < visible.tiles.end; j += kTileRows) {
+    score_tile<Arch, T, R>(packed, unit.keys + j * args.head_dim, args.head_dim, unit.values_ahead,
+                           j, scores);
   }
-  for (std::size_t i = 0; i < G * args.head_dim; ++i) values_out[i] = 0.0f;
-
-  const T* keys = reinterpret_cast<const T*>(args.keys);
-  const T* values = reinterpret_cast<const T*>(args.values);
-  float block[G][kKeyBlock];
-  for (std::size_t p = args.begin; p < args.end; p += kKeyBlock) {
-    const std::size_t n = args.end - p < kKeyBlock ? args.end - p : kKeyBlock;
-    scores<Arch, T, G>(query, args.head_dim, keys + p * args.head_dim, n, block);
-    for (std::size_t g = 0; g < G; ++g) {
-      softmax_block<Arch>(block[g], n, args.head_dim, max[g], sum[g],
-                          values_out + g * args.head_dim);
+  Weights<Arch, R> weights{visible, scores, {}, {}};
+  for (std::size_t r = 0; r < R; ++r) {
+    const std::size_t row = first_row + r;
+    weights.out[r] = args.state.values + row / args.group * args.token_stride +
+                     row % args.group * args.head_dim;
+    if (visible.sees(r)) {
+      weights.joining[r] = softmax_row<Arch>(scores[r], visible.tiles, visible.rows[r],
+                                             args.state.max[row], args.state.sum[row]);
     }
-    weigh_values<Arch, T, G>(block, values + p * args.head_dim, n, args.head_dim, values_out);
   }
+  weigh_values<Arch, R>(weights, unit, args.head_dim);
 }
 
-/// Query heads from `head` on, G at a time and then fewer.
-template <class Arch, class T, std::size_t G>
-void attend_groups(const AttendArgs& args, std::size_t head) noexcept {
-  for (; head + G <= args.group; head += G) attend_heads<Arch, T, G>(args, head);
-  if constexpr (G > 1) attend_groups<Arch, T, G / 2>(args, head);
+/// Calls f<R>(row) for the first row of each block of R rows, then of smaller ones, up to `n_rows`.
+template <class Arch, std::size_t R, class F>
+void for_row_blocks(std::size_t row, std::size_t n_rows, F f) noexcept {
+  for (; row + R <= n_rows; row += R) f.template operator()<R>(row);
+  if constexpr (R > 1) for_row_blocks<Arch, R == 6 ? 4 : R / 2>(row, n_rows, f);
+}
+
+template <class Arch, class F>
+void for_row_blocks(const AttendArgs& args, F f) noexcept {
+  for_row_blocks<Arch, kQueryRows<Arch>>(0, args.n_tokens * args.group, f);
+}
+
+/// The unit that holds position `begin`, up to position `end`.
+template <class Arch, class T>
+Unit<T> unit_at(const AttendArgs& args, std::size_t begin, std::size_t end) noexcept {
+  const std::size_t index = begin / kAttentionUnit;
+  const std::size_t first = index * kAttentionUnit;
+  const std::byte* keys = args.keys + index * args.unit_stride;
+  const std::byte* values = args.values + index * args.unit_stride;
+  const auto address = [](const std::byte* at) { return reinterpret_cast<std::uintptr_t>(at); };
+  const bool more = args.more || end < args.end;
+  return {.keys = reinterpret_cast<const T*>(keys),
+          .values = reinterpret_cast<const T*>(values),
+          .first = first,
+          .taken = {begin - first, end - first},
+          .values_ahead = address(values) - address(keys),
+          .keys_ahead = more ? address(keys) + args.unit_stride - address(values) : 0};
 }
 
 }  // namespace detail
 
+/// The units of [args.begin, args.end) in order, each for all rows.
 template <class Arch, class T>
 void attend(const AttendArgs& args) noexcept {
-  if (args.group == 6) {  // 8x22B: one pass instead of 4 + 2
-    detail::attend_heads<Arch, T, 6>(args, 0);
-  } else {
-    detail::attend_groups<Arch, T, 8>(args, 0);
+  for (std::size_t row = 0; row < args.n_tokens * args.group; ++row) {
+    args.state.max[row] = -detail::kInfinity;
+    args.state.sum[row] = 0.0f;
+  }
+  detail::for_row_blocks<Arch>(args, [&]<std::size_t R>(std::size_t row) {
+    detail::pack_queries<Arch, R>(args, row, args.packed + row * args.head_dim);
+  });
+  std::size_t end;
+  for (std::size_t begin = args.begin; begin < args.end; begin = end) {
+    const std::size_t unit_end = (begin / kAttentionUnit + 1) * kAttentionUnit;
+    end = args.end < unit_end ? args.end : unit_end;
+    detail::Unit<T> unit = detail::unit_at<Arch, T>(args, begin, end);
+    detail::for_row_blocks<Arch>(args, [&]<std::size_t R>(std::size_t row) {
+      detail::attend_unit<Arch, T, R>(args, row, unit);
+      unit.values_ahead = unit.keys_ahead = 0;  // later rows find everything in the cache
+    });
   }
 }
 

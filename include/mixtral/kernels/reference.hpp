@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/table.hpp"
 
 namespace mixtral::reference {
@@ -72,30 +73,51 @@ inline void multiply(float scale, std::size_t n, float* x) noexcept {
   for (std::size_t i = 0; i < n; ++i) x[i] *= scale;
 }
 
-/// All scores first, then their softmax without its denominator, then the weighted values.
+/// Element d of the key and the value of position p.
+template <class T>
+double key_element(const AttendArgs& args, std::size_t p, std::size_t d) noexcept {
+  const std::size_t row = p % kAttentionUnit;
+  return element<T>(args.keys + p / kAttentionUnit * args.unit_stride,
+                    (row / kTileRows * args.head_dim + d) * kTileRows + row % kTileRows);
+}
+template <class T>
+double value_element(const AttendArgs& args, std::size_t p, std::size_t d) noexcept {
+  return element<T>(args.values + p / kAttentionUnit * args.unit_stride,
+                    p % kAttentionUnit * args.head_dim + d);
+}
+
+/// All scores first, then their softmax without its denominator, then the weighted values. Rows that
+/// see nothing keep a sum of 0.
 template <class T>
 void attend(const AttendArgs& args) noexcept {
-  const std::size_t d = args.head_dim;
-  for (std::size_t g = 0; g < args.group; ++g) {
-    std::vector<double> weights;
+  for (std::size_t row = 0; row < args.n_tokens * args.group; ++row) {
+    const std::size_t token = row / args.group;
+    const std::size_t offset = token * args.token_stride + row % args.group * args.head_dim;
+    const std::size_t last = args.position + token;
+    std::vector<std::size_t> seen;
     for (std::size_t p = args.begin; p < args.end; ++p) {
+      if (p <= last && last - p < args.window) seen.push_back(p);
+    }
+    std::vector<double> weights;
+    for (const std::size_t p : seen) {
       double score = 0;
-      for (std::size_t i = 0; i < d; ++i) {
-        score += double{args.query[g * d + i]} * element<T>(args.keys, p * d + i);
+      for (std::size_t d = 0; d < args.head_dim; ++d) {
+        score += double{args.query[offset + d]} * key_element<T>(args, p, d);
       }
       weights.push_back(score);
     }
     double max = -std::numeric_limits<double>::infinity();
     for (const double score : weights) max = std::max(max, score);
     for (double& weight : weights) weight = std::exp(weight - max);
-    args.state.max[g] = static_cast<float>(max);
-    args.state.sum[g] = static_cast<float>(std::accumulate(weights.begin(), weights.end(), 0.0));
-    for (std::size_t i = 0; i < d; ++i) {
+    args.state.max[row] = static_cast<float>(max);
+    args.state.sum[row] = static_cast<float>(std::accumulate(weights.begin(), weights.end(), 0.0));
+    if (seen.empty()) continue;
+    for (std::size_t d = 0; d < args.head_dim; ++d) {
       double value = 0;
-      for (std::size_t p = args.begin; p < args.end; ++p) {
-        value += weights[p - args.begin] * element<T>(args.values, p * d + i);
+      for (std::size_t i = 0; i < seen.size(); ++i) {
+        value += weights[i] * value_element<T>(args, seen[i], d);
       }
-      args.state.values[g * d + i] = static_cast<float>(value);
+      args.state.values[offset + d] = static_cast<float>(value);
     }
   }
 }

@@ -24,24 +24,36 @@ struct GemmArgs {
   std::size_t depth;
 };
 
-/// Running state of an online softmax over values: for each query head the largest score so far,
-/// the sum of exp(score - max), and the values weighted likewise.
+/// Running state of an online softmax over values: for each token and query head the largest score so
+/// far, the sum of exp(score - max), and the values weighted likewise.
 struct AttentionState {
-  float* max;     ///< [group]; -inf before the first position
-  float* sum;     ///< [group]
-  float* values;  ///< [group, head_dim]
+  float* max;     ///< [n_tokens, group]; -inf before the first position
+  float* sum;     ///< [n_tokens, group]
+  float* values;  ///< [n_tokens, group, head_dim]
 };
 
-/// Attention of the query heads that share one kv head over positions [begin, end).
+/// Positions whose softmax is computed as one unit, and which lie together in a cache. Units begin at its
+/// multiples, so that the arithmetic of a position doesn't depend on how the work was shared out.
+inline constexpr std::size_t kAttentionUnit = 256;
+
+/// Attention of consecutive tokens of one sequence, for the query heads that share one kv head. A token
+/// sees itself and the window - 1 positions before it.
 struct AttendArgs {
-  const float* query;       ///< [group, head_dim], already scaled by head_dim^-0.5
-  const std::byte* keys;    ///< [.., head_dim]; row p belongs to position p
-  const std::byte* values;  ///< [.., head_dim]
+  const float* query;        ///< [n_tokens, group, head_dim], already scaled by head_dim^-0.5
+  const std::byte* keys;     ///< of position 0: units of tiles, each [head_dim, kTileRows]
+  const std::byte* values;   ///< of position 0: units of rows, each [head_dim]
+  std::size_t unit_stride;   ///< bytes from a unit's keys to the next one's, and so for values
+  std::size_t n_tokens;
   std::size_t group;
   std::size_t head_dim;
-  std::size_t begin;
-  std::size_t end;
-  AttentionState state;  ///< out: of these positions alone
+  std::size_t token_stride;  ///< elements from token to token in query and state.values
+  std::size_t position;      ///< of the first token
+  std::size_t window;        ///< >= 1; the largest value for none
+  std::size_t begin;         ///< first position to take, of those that are seen
+  std::size_t end;           ///< > begin
+  bool more;                 ///< the unit behind `end` will be wanted next: fetch it
+  float* packed;             ///< scratch [n_tokens, group, head_dim]
+  AttentionState state;      ///< out: of these positions alone
 };
 
 /// Arrays are indexed by DType; those of three by its plain types. All functions are thread-safe and never fail.

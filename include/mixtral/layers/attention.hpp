@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <span>
 
@@ -35,14 +36,10 @@ struct AttentionShape {
 /// Scratch of Attention::forward for at most `max_tokens` tokens over caches of at most `n_ctx`
 /// positions.
 struct AttentionScratch {
-  /// Positions whose softmax is computed as one unit. Units begin at its multiples, so that the
-  /// arithmetic of a position doesn't depend on how the work was shared out.
-  static constexpr std::size_t kSplit = 256;
-
   AttentionScratch(std::size_t max_tokens, std::size_t n_ctx, const AttentionShape& shape,
                    std::size_t n_threads)
-      : state_size(shape.group() * (shape.head_dim + 2)),
-        max_splits(n_ctx / kSplit + 1),
+      : max_tile(std::min(max_tokens, std::max(kTileQueries / shape.group(), std::size_t{1}))),
+        max_units(n_ctx / kAttentionUnit + 1),
         max_split_heads(std::min(max_tokens * shape.n_kv_heads, 4 * n_threads)),
         queries(max_tokens * shape.q_dim()),
         keys(max_tokens * shape.kv_dim()),
@@ -50,27 +47,35 @@ struct AttentionScratch {
         out(max_tokens * shape.q_dim()),
         cos(max_tokens * shape.head_dim / 2),
         sin(max_tokens * shape.head_dim / 2),
-        worker_states(n_threads * 2 * state_size),
-        split_states(max_split_heads * max_splits * state_size),
+        key_rows(n_threads * shape.head_dim * sizeof(float)),
+        packed(n_threads * max_tile * shape.group() * shape.head_dim),
+        tile_states(n_threads * 2 * max_tile * shape.group()),
+        unit_states(max_split_heads * max_units * shape.group() * (shape.head_dim + 2)),
         narrowed(max_tokens, shape.q_dim()) {}
 
   std::size_t bytes() const noexcept {
     return queries.bytes() + keys.bytes() + values.bytes() + out.bytes() + cos.bytes() +
-           sin.bytes() + worker_states.bytes() + split_states.bytes() + narrowed.bytes();
+           sin.bytes() + key_rows.bytes() + packed.bytes() + tile_states.bytes() +
+           unit_states.bytes() + narrowed.bytes();
   }
 
-  std::size_t state_size;               // elements of one AttentionState
-  std::size_t max_splits;               // of one position
-  std::size_t max_split_heads;          // (token, kv head) pairs that are split over workers
-  AlignedBuffer<float> queries;         // [n_tokens, n_heads, head_dim]
-  AlignedBuffer<float> keys;            // [n_tokens, n_kv_heads, head_dim]
-  AlignedBuffer<float> values;          // [n_tokens, n_kv_heads, head_dim]
-  AlignedBuffer<float> out;             // [n_tokens, n_heads, head_dim]
-  AlignedBuffer<float> cos;             // [n_tokens, head_dim / 2]
-  AlignedBuffer<float> sin;             // [n_tokens, head_dim / 2]
-  AlignedBuffer<float> worker_states;   // [n_threads, 2, state_size]
-  AlignedBuffer<float> split_states;    // [max_split_heads, max_splits, state_size]
-  ActivationBuffer narrowed;            // [n_tokens, n_heads, head_dim] as the output projection wants them
+  /// Query rows of one task: enough to read a unit of the cache, which they share, from the L2 cache.
+  static constexpr std::size_t kTileQueries = 96;
+
+  std::size_t max_tile;               // tokens of one task
+  std::size_t max_units;              // that one position sees
+  std::size_t max_split_heads;        // (token, kv head) pairs that are split over workers
+  AlignedBuffer<float> queries;       // [n_tokens, n_heads, head_dim]
+  AlignedBuffer<float> keys;          // [n_tokens, n_kv_heads, head_dim]
+  AlignedBuffer<float> values;        // [n_tokens, n_kv_heads, head_dim]
+  AlignedBuffer<float> out;           // [n_tokens, n_heads, head_dim]
+  AlignedBuffer<float> cos;           // [n_tokens, head_dim / 2]
+  AlignedBuffer<float> sin;           // [n_tokens, head_dim / 2]
+  AlignedBuffer<std::byte> key_rows;  // [n_threads, head_dim] in the cache's type
+  AlignedBuffer<float> packed;        // [n_threads, max_tile, group, head_dim]
+  AlignedBuffer<float> tile_states;   // [n_threads, max and sum, max_tile, group]
+  AlignedBuffer<float> unit_states;   // [max_split_heads, max_units, max, sum and values of a group]
+  ActivationBuffer narrowed;          // [n_tokens, n_heads, head_dim] as the output projection wants them
 };
 
 /// Projections, rotary embedding, softmax(q k^T / sqrt(head_dim)) v, and the output projection.
@@ -86,7 +91,8 @@ class Attention {
   }
 
   /// input [n_tokens, hidden] -> out [n_tokens, hidden]. Writes each token's key and value to its
-  /// place in the cache's `layer`; scratch.cos and scratch.sin hold the angles of the places.
+  /// place in the cache's `layer`; scratch.cos and scratch.sin hold the angles of the places. Tokens
+  /// of one cache stand together, at consecutive positions.
   void forward(ActivationView input, std::span<const TokenPlace> places, std::size_t layer,
                const Compute& compute, AttentionScratch& scratch, MatrixView<float> out) const {
     project(input, compute, scratch);
@@ -117,7 +123,7 @@ class Attention {
     const KernelTable& kernels = compute.kernels;
     const std::size_t half = shape_.head_dim / 2;
     const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    compute.executor.run(places.size(), [&](std::size_t token, std::size_t) {
+    compute.executor.run(places.size(), [&](std::size_t token, std::size_t worker) {
       const float* cos = scratch.cos.data() + token * half;
       const float* sin = scratch.sin.data() + token * half;
       float* queries = scratch.queries.data() + token * shape_.q_dim();
@@ -127,126 +133,150 @@ class Attention {
       kernels.multiply(scale, shape_.q_dim(), queries);
 
       const auto [cache, position] = places[token];
-      const auto dtype = static_cast<std::size_t>(cache->dtype());
-      const std::size_t offset = position * shape_.head_dim * size_of(cache->dtype());
+      const auto narrow = kernels.narrow[static_cast<std::size_t>(cache->dtype())];
+      std::byte* row = scratch.key_rows.data() + worker * shape_.head_dim * sizeof(float);
       for (std::size_t h = 0; h < shape_.n_kv_heads; ++h) {
         const std::size_t head = token * shape_.kv_dim() + h * shape_.head_dim;
         float* key = scratch.keys.data() + head;
         kernels.rope(key, cos, sin, half);
-        kernels.narrow[dtype](key, shape_.head_dim, cache->keys(layer, h) + offset);
-        kernels.narrow[dtype](scratch.values.data() + head, shape_.head_dim,
-                              cache->values(layer, h) + offset);
+        narrow(key, shape_.head_dim, row);
+        cache->set_key(layer, h, position, row);
+        narrow(scratch.values.data() + head, shape_.head_dim, cache->value(layer, h, position));
       }
     });
   }
 
+  std::size_t window() const noexcept {
+    return shape_.sliding_window.value_or(std::numeric_limits<std::size_t>::max());
+  }
+
   /// First position that a query at `position` sees.
   std::size_t first_visible(std::size_t position) const noexcept {
-    const std::size_t window = shape_.sliding_window.value_or(position + 1);
-    return position + 1 > window ? position + 1 - window : 0;
+    return position + 1 > window() ? position + 1 - window() : 0;
   }
 
-  std::size_t n_splits(std::size_t position) const noexcept {
-    return position / AttentionScratch::kSplit -
-           first_visible(position) / AttentionScratch::kSplit + 1;
-  }
-
-  AttentionState state_at(float* memory) const noexcept {
-    return {memory, memory + shape_.group(), memory + 2 * shape_.group()};
+  std::size_t n_units(std::size_t position) const noexcept {
+    return position / kAttentionUnit - first_visible(position) / kAttentionUnit + 1;
   }
 
   /// Many (token, head) pairs keep all workers busy by themselves; few long ones are split.
   void attend(std::span<const TokenPlace> places, std::size_t layer, const Compute& compute,
               AttentionScratch& scratch) const {
     const std::size_t pairs = places.size() * shape_.n_kv_heads;
-    std::size_t splits = 1;
-    for (const TokenPlace& place : places) splits = std::max(splits, n_splits(place.position));
-    if (splits == 1 || pairs > scratch.max_split_heads || compute.executor.n_threads() == 1) {
-      attend_whole(places, layer, compute, scratch);
+    std::size_t units = 1;
+    for (const TokenPlace& place : places) units = std::max(units, n_units(place.position));
+    if (units == 1 || pairs > scratch.max_split_heads || compute.executor.n_threads() == 1) {
+      attend_tiles(places, layer, compute, scratch);
     } else {
-      attend_split(places, layer, splits, compute, scratch);
+      attend_units(places, layer, units, compute, scratch);
     }
   }
 
-  /// The state of the `split`-th unit of positions that the token sees.
-  void attend_unit(const TokenPlace& place, std::size_t layer, std::size_t kv_head,
-                   std::size_t split, const float* query, const Compute& compute,
-                   AttentionState state) const noexcept {
-    constexpr std::size_t kSplit = AttentionScratch::kSplit;
-    const std::size_t first = first_visible(place.position);
-    const std::size_t unit = first / kSplit + split;
-    compute.kernels.attend[static_cast<std::size_t>(place.cache->dtype())]({
-        .query = query,
-        .keys = place.cache->keys(layer, kv_head),
-        .values = place.cache->values(layer, kv_head),
+  /// What all calls of the kernel for `n_tokens` tokens from `token` on have in common; the results
+  /// go to their place in scratch.out.
+  AttendArgs arguments(std::span<const TokenPlace> places, std::size_t token, std::size_t n_tokens,
+                       std::size_t layer, std::size_t kv_head, std::size_t worker,
+                       AttentionScratch& scratch) const noexcept {
+    const auto [cache, position] = places[token];
+    const std::size_t first_head =
+        token * shape_.q_dim() + kv_head * shape_.group() * shape_.head_dim;
+    const std::size_t rows = scratch.max_tile * shape_.group();
+    float* max = scratch.tile_states.data() + worker * 2 * rows;
+    return {
+        .query = scratch.queries.data() + first_head,
+        .keys = cache->keys(layer, kv_head),
+        .values = cache->values(layer, kv_head),
+        .unit_stride = cache->unit_stride(),
+        .n_tokens = n_tokens,
         .group = shape_.group(),
         .head_dim = shape_.head_dim,
-        .begin = std::max(first, unit * kSplit),
-        .end = std::min(place.position + 1, (unit + 1) * kSplit),
-        .state = state,
-    });
+        .token_stride = shape_.q_dim(),
+        .position = position,
+        .window = window(),
+        .begin = first_visible(position),
+        .end = position + n_tokens,
+        .more = false,
+        .packed = scratch.packed.data() + worker * rows * shape_.head_dim,
+        .state = {max, max + rows, scratch.out.data() + first_head},
+    };
   }
 
-  /// One task per (kv head, token); neighbouring tasks read the same keys and values.
-  void attend_whole(std::span<const TokenPlace> places, std::size_t layer, const Compute& compute,
+  static auto kernel_of(const TokenPlace& place, const Compute& compute) noexcept {
+    return compute.kernels.attend[static_cast<std::size_t>(place.cache->dtype())];
+  }
+
+  /// One task per (kv head, tile of tokens). Tokens of one sequence share a pass over its cache.
+  void attend_tiles(std::span<const TokenPlace> places, std::size_t layer, const Compute& compute,
                     AttentionScratch& scratch) const {
+    const std::size_t wanted_tasks = 4 * compute.executor.n_threads();
+    const std::size_t pairs = places.size() * shape_.n_kv_heads;
+    const std::size_t tile = std::min(scratch.max_tile, pairs / wanted_tasks + 1);
+    const std::size_t n_tiles = (places.size() + tile - 1) / tile;
     compute.executor.run(
-        places.size() * shape_.n_kv_heads, [&](std::size_t task, std::size_t worker) {
-          const std::size_t kv_head = task / places.size();
-          const std::size_t token = task % places.size();
-          float* memory = scratch.worker_states.data() + worker * 2 * scratch.state_size;
-          const AttentionState state = state_at(memory);
-          const AttentionState later = state_at(memory + scratch.state_size);
-          const float* query = query_of(token, kv_head, scratch);
-          attend_unit(places[token], layer, kv_head, 0, query, compute, state);
-          for (std::size_t s = 1; s < n_splits(places[token].position); ++s) {
-            attend_unit(places[token], layer, kv_head, s, query, compute, later);
-            compute.kernels.merge(later, shape_.group(), shape_.head_dim, state);
+        shape_.n_kv_heads * n_tiles, [&](std::size_t task, std::size_t worker) {
+          const std::size_t kv_head = task / n_tiles;
+          // The last tokens see most: they begin.
+          const std::size_t begin = (n_tiles - 1 - task % n_tiles) * tile;
+          const std::size_t end = std::min(begin + tile, places.size());
+          std::size_t next;
+          for (std::size_t token = begin; token < end; token = next) {
+            next = token + 1;
+            while (next < end && places[next].cache == places[token].cache) ++next;
+            const AttendArgs args =
+                arguments(places, token, next - token, layer, kv_head, worker, scratch);
+            kernel_of(places[token], compute)(args);
+            for (std::size_t t = 0; t < next - token; ++t) {
+              finish(args.state.sum + t * shape_.group(),
+                     args.state.values + t * shape_.q_dim(), compute);
+            }
           }
-          finish(state, token, kv_head, compute, scratch);
         });
   }
 
-  /// One task per (token, kv head, unit); the units are merged in the order of attend_whole.
-  void attend_split(std::span<const TokenPlace> places, std::size_t layer, std::size_t splits,
+  /// One task per some units of a (token, kv head); they are merged in the order of attend_tiles.
+  void attend_units(std::span<const TokenPlace> places, std::size_t layer, std::size_t units,
                     const Compute& compute, AttentionScratch& scratch) const {
-    const auto state_of = [&](std::size_t pair, std::size_t split) {
-      return state_at(scratch.split_states.data() +
-                      (pair * scratch.max_splits + split) * scratch.state_size);
-    };
     const std::size_t pairs = places.size() * shape_.n_kv_heads;
-    compute.executor.run(pairs * splits, [&](std::size_t task, std::size_t) {
-      const std::size_t pair = task / splits;
+    // A worker fetches the next unit while it works on one: neighbours should have one worker.
+    const std::size_t run = std::max(pairs * units / (16 * compute.executor.n_threads()),
+                                     std::size_t{1});
+    const std::size_t runs = (units + run - 1) / run;
+    const auto state_of = [&](std::size_t pair, std::size_t unit) -> AttentionState {
+      const std::size_t size = shape_.group() * (shape_.head_dim + 2);
+      float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * size;
+      return {max, max + shape_.group(), max + 2 * shape_.group()};
+    };
+    compute.executor.run(pairs * runs, [&](std::size_t task, std::size_t worker) {
+      const std::size_t pair = task / runs;
       const std::size_t token = pair / shape_.n_kv_heads;
-      const std::size_t kv_head = pair % shape_.n_kv_heads;
-      if (task % splits >= n_splits(places[token].position)) return;
-      attend_unit(places[token], layer, kv_head, task % splits,
-                  query_of(token, kv_head, scratch), compute, state_of(pair, task % splits));
+      AttendArgs args = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
+      const std::size_t first_unit = args.begin / kAttentionUnit;
+      const std::size_t position = places[token].position;
+      const std::size_t end = std::min((task % runs + 1) * run, n_units(position));
+      for (std::size_t unit = task % runs * run; unit < end; ++unit) {
+        args.begin = std::max(first_visible(position), (first_unit + unit) * kAttentionUnit);
+        args.end = std::min(position + 1, (first_unit + unit + 1) * kAttentionUnit);
+        args.more = unit + 1 < end;
+        args.state = state_of(pair, unit);
+        kernel_of(places[token], compute)(args);
+      }
     });
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       const std::size_t token = pair / shape_.n_kv_heads;
-      for (std::size_t s = 1; s < n_splits(places[token].position); ++s) {
-        compute.kernels.merge(state_of(pair, s), shape_.group(), shape_.head_dim,
-                              state_of(pair, 0));
+      const AttentionState whole = state_of(pair, 0);
+      for (std::size_t unit = 1; unit < n_units(places[token].position); ++unit) {
+        compute.kernels.merge(state_of(pair, unit), shape_.group(), shape_.head_dim, whole);
       }
-      finish(state_of(pair, 0), token, pair % shape_.n_kv_heads, compute, scratch);
+      float* out = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, 0, scratch).state.values;
+      std::copy_n(whole.values, shape_.group() * shape_.head_dim, out);
+      finish(whole.sum, out, compute);
     }
   }
 
-  const float* query_of(std::size_t token, std::size_t kv_head,
-                        const AttentionScratch& scratch) const noexcept {
-    return scratch.queries.data() + token * shape_.q_dim() +
-           kv_head * shape_.group() * shape_.head_dim;
-  }
-
-  /// Divides by the softmax's denominator and puts the heads in their place.
-  void finish(AttentionState state, std::size_t token, std::size_t kv_head, const Compute& compute,
-              AttentionScratch& scratch) const noexcept {
-    float* out = scratch.out.data() + token * shape_.q_dim() +
-                 kv_head * shape_.group() * shape_.head_dim;
-    std::copy_n(state.values, shape_.group() * shape_.head_dim, out);
+  /// Divides a token's values by the softmax's denominators.
+  void finish(const float* sums, float* values, const Compute& compute) const noexcept {
     for (std::size_t g = 0; g < shape_.group(); ++g) {
-      compute.kernels.multiply(1.0f / state.sum[g], shape_.head_dim, out + g * shape_.head_dim);
+      compute.kernels.multiply(1.0f / sums[g], shape_.head_dim, values + g * shape_.head_dim);
     }
   }
 

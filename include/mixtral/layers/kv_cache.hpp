@@ -8,13 +8,15 @@
 
 #include "mixtral/core/config.hpp"
 #include "mixtral/core/error.hpp"
+#include "mixtral/core/huge_pages.hpp"
 #include "mixtral/core/tensor.hpp"
+#include "mixtral/kernels/table.hpp"
 
 namespace mixtral {
 
 /// The attention memory of one sequence: for each layer, keys after RoPE and values of every
-/// position so far. Memory is reserved at once and touched as positions are written.
-/// One thread at a time.
+/// position so far. Memory is reserved at once and touched, a block of positions of all layers at a
+/// time, as positions are written. One thread at a time.
 class KvCache {
  public:
   /// Room for `n_ctx` positions stored as `dtype`. Throws Error(invalid_argument) for n_ctx 0 and
@@ -24,14 +26,14 @@ class KvCache {
         n_kv_heads_(config.n_kv_heads),
         head_dim_(config.head_dim),
         n_ctx_(n_ctx),
+        block_(n_ctx < kAttentionUnit ? (n_ctx + kTileRows - 1) / kTileRows * kTileRows : kAttentionUnit),
         dtype_(dtype),
-        keys_(allocate(config, n_ctx, dtype)),
-        values_(allocate(config, n_ctx, dtype)) {}
+        memory_(allocate(config, n_ctx, block_, dtype)) {}
 
   std::size_t size() const noexcept { return size_; }  ///< positions held
   std::size_t capacity() const noexcept { return n_ctx_; }
   DType dtype() const noexcept { return dtype_; }
-  std::size_t bytes() const noexcept { return keys_.bytes() + values_.bytes(); }
+  std::size_t bytes() const noexcept { return memory_.bytes(); }
 
   /// Whether it was made for a model of these dimensions.
   bool fits(const Config& config) const noexcept {
@@ -52,23 +54,39 @@ class KvCache {
   /// A copy of the positions held, with the same capacity. Throws Error(out_of_memory).
   KvCache clone() const {
     KvCache copy(*this, Uninitialised{});
-    const std::size_t held = size_ * head_dim_ * size_of(dtype_);
-    for (std::size_t layer = 0; layer < n_layers_; ++layer) {
-      for (std::size_t head = 0; head < n_kv_heads_; ++head) {
-        const std::size_t offset = head_offset(layer, head);
-        std::memcpy(copy.keys_.data() + offset, keys_.data() + offset, held);
-        std::memcpy(copy.values_.data() + offset, values_.data() + offset, held);
-      }
-    }
+    const std::size_t n_blocks = (size_ + block_ - 1) / block_;
+    if (n_blocks > 0) std::memcpy(copy.memory_.data(), memory_.data(), n_blocks * unit_stride());
     return copy;
   }
 
-  /// Rows [n_ctx, head_dim] of one layer's kv head, in dtype().
-  std::byte* keys(std::size_t layer, std::size_t kv_head) noexcept {
-    return keys_.data() + head_offset(layer, kv_head);
+  /// Of position 0, as AttendArgs has them.
+  const std::byte* keys(std::size_t layer, std::size_t kv_head) const noexcept {
+    return memory_.data() + head_offset(layer, kv_head);
   }
-  std::byte* values(std::size_t layer, std::size_t kv_head) noexcept {
-    return values_.data() + head_offset(layer, kv_head);
+  const std::byte* values(std::size_t layer, std::size_t kv_head) const noexcept {
+    return keys(layer, kv_head) + block_ * row_bytes();
+  }
+  /// Bytes from one block of kAttentionUnit positions to the next.
+  std::size_t unit_stride() const noexcept {
+    return n_layers_ * n_kv_heads_ * 2 * block_ * row_bytes();
+  }
+
+  /// Stores the key [head_dim] of `position`, given in dtype().
+  void set_key(std::size_t layer, std::size_t kv_head, std::size_t position,
+               const std::byte* key) noexcept {
+    std::byte* tile = block_of_head(layer, kv_head, position) +
+                      position % kAttentionUnit / kTileRows * kTileRows * row_bytes();
+    const std::size_t column = position % kTileRows;
+    if (size_of(dtype_) == 2) {
+      spread<2>(key, tile + column * 2);
+    } else {
+      spread<4>(key, tile + column * 4);
+    }
+  }
+  /// Where the value [head_dim] of `position` belongs.
+  std::byte* value(std::size_t layer, std::size_t kv_head, std::size_t position) noexcept {
+    return block_of_head(layer, kv_head, position) +
+           (block_ + position % kAttentionUnit) * row_bytes();
   }
 
   /// Counts `n_tokens` more positions as held, after a forward pass has written them.
@@ -82,15 +100,17 @@ class KvCache {
         n_kv_heads_(other.n_kv_heads_),
         head_dim_(other.head_dim_),
         n_ctx_(other.n_ctx_),
+        block_(other.block_),
         dtype_(other.dtype_),
         size_(other.size_),
-        keys_(allocate_bytes(other.keys_.bytes())),
-        values_(allocate_bytes(other.values_.bytes())) {}
+        memory_(allocate_bytes(other.memory_.bytes())) {}
 
-  static AlignedBuffer<std::byte> allocate(const Config& config, std::size_t n_ctx, DType dtype) {
+  static AlignedBuffer<std::byte> allocate(const Config& config, std::size_t n_ctx,
+                                           std::size_t block, DType dtype) {
     if (n_ctx == 0) throw Error(ErrorCode::invalid_argument, "a context needs at least 1 position");
-    std::size_t bytes = size_of(dtype);
-    for (const std::size_t factor : {config.n_layers, config.n_kv_heads, config.head_dim, n_ctx}) {
+    std::size_t bytes = 2 * size_of(dtype) * block;
+    const std::size_t n_blocks = n_ctx / block + (n_ctx % block != 0);
+    for (const std::size_t factor : {config.n_layers, config.n_kv_heads, config.head_dim, n_blocks}) {
       if (bytes > std::numeric_limits<std::size_t>::max() / factor) {
         throw Error(ErrorCode::out_of_memory, "a context of " + std::to_string(n_ctx) +
                                                   " positions exceeds the address space");
@@ -102,22 +122,39 @@ class KvCache {
 
   static AlignedBuffer<std::byte> allocate_bytes(std::size_t bytes) {
     try {
-      return AlignedBuffer<std::byte>(bytes);
+      AlignedBuffer<std::byte> memory(bytes);
+      advise_huge_pages(memory.data(), bytes);
+      return memory;
     } catch (const std::bad_alloc&) {
       throw Error(ErrorCode::out_of_memory,
-                  "no memory for a key/value cache of 2 x " + std::to_string(bytes) + " bytes");
+                  "no memory for a key/value cache of " + std::to_string(bytes) + " bytes");
     }
   }
 
+  std::size_t row_bytes() const noexcept { return head_dim_ * size_of(dtype_); }
   std::size_t head_offset(std::size_t layer, std::size_t kv_head) const noexcept {
-    return (layer * n_kv_heads_ + kv_head) * n_ctx_ * head_dim_ * size_of(dtype_);
+    return (layer * n_kv_heads_ + kv_head) * 2 * block_ * row_bytes();
+  }
+  /// The keys of the block that holds `position`.
+  std::byte* block_of_head(std::size_t layer, std::size_t kv_head, std::size_t position) noexcept {
+    return memory_.data() + position / kAttentionUnit * unit_stride() + head_offset(layer, kv_head);
+  }
+
+  /// Puts units of kBytes each to one column of a tile.
+  template <std::size_t kBytes>
+  void spread(const std::byte* row, std::byte* column) const noexcept {
+    for (std::size_t i = 0; i < row_bytes(); i += kBytes) {
+      std::memcpy(column + i * kTileRows, row + i, kBytes);
+    }
   }
 
   std::size_t n_layers_, n_kv_heads_, head_dim_, n_ctx_;
+  std::size_t block_;  // positions that lie together: a unit, or all of a short context in whole tiles
   DType dtype_;
   std::size_t size_ = 0;
-  AlignedBuffer<std::byte> keys_;    // [n_layers, n_kv_heads, n_ctx, head_dim]
-  AlignedBuffer<std::byte> values_;  // [n_layers, n_kv_heads, n_ctx, head_dim]
+  // [n_blocks, n_layers, n_kv_heads, keys and values]: keys [block / kTileRows, head_dim, kTileRows],
+  // values [block, head_dim]
+  AlignedBuffer<std::byte> memory_;
 };
 
 }  // namespace mixtral

@@ -181,6 +181,16 @@ void store_partial(T* to, Vec<Arch> value, std::size_t count) noexcept {
   __builtin_memcpy(to, padded, count * sizeof(T));
 }
 
+/// Fetches kBytes that lie `ahead` bytes behind `from` to the L2 cache. They may be where no pointer may
+/// point.
+template <class Arch, std::size_t kBytes>
+void prefetch(const void* from, std::uintptr_t ahead) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(from) + ahead;
+  for (std::size_t line = 0; line < kBytes; line += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + line), 0, 2);
+  }
+}
+
 template <class Arch>
 Vec<Arch> broadcast(float value) noexcept {
   return Vec<Arch>::broadcast(value);
@@ -197,7 +207,7 @@ Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
 }
 
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
-/// xsimd 8.1 multiplies and adds here, and leaves it to the compiler which products of a sum it fuses.
+/// xsimd 8.1 leaves it to the compiler which product of a * b + c * d is fused: not the same everywhere.
 template <>
 inline Vec<Avx512> multiply_add<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
   return _mm512_fmadd_ps(a, b, c);
