@@ -105,16 +105,16 @@ void BenchRunner::set_depth(const BenchTest& test) {
 
 void BenchRunner::fill(KvCache& cache, std::size_t depth) const {
   const Config& c = network_.config();
-  const std::size_t n_missing = depth - cache.size();
-  const std::size_t row_bytes = c.head_dim * size_of(cache.dtype());
+  const std::vector<std::byte> zeros(c.head_dim * size_of(cache.dtype()));
   for (std::size_t layer = 0; layer < c.n_layers; ++layer) {
     for (std::size_t head = 0; head < c.n_kv_heads; ++head) {
-      for (std::byte* rows : {cache.keys(layer, head), cache.values(layer, head)}) {
-        std::fill_n(rows + cache.size() * row_bytes, n_missing * row_bytes, std::byte{0});
+      for (std::size_t position = cache.size(); position < depth; ++position) {
+        cache.set_key(layer, head, position, zeros.data());
+        std::copy(zeros.begin(), zeros.end(), cache.value(layer, head, position));
       }
     }
   }
-  cache.advance(n_missing);
+  cache.advance(depth - cache.size());
 }
 
 void BenchRunner::prefill(const BenchTest& test, BenchSample& sample) {
