@@ -2,28 +2,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace mixtral {
 
 /// Asks the system to back whole huge pages inside [memory, memory + bytes) as such from their first use
 /// on: one address translation then serves 2 MB instead of 4 KB. Only a hint: nothing happens where the
 /// system has no huge pages, or none to spare.
-inline void advise_huge_pages(void* memory, std::size_t bytes) noexcept {
-#if defined(__linux__)
-  constexpr std::uintptr_t kHugePage = std::uintptr_t{2} << 20;
-  const auto begin = reinterpret_cast<std::uintptr_t>(memory);
-  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#else
-  static_cast<void>(memory);
-  static_cast<void>(bytes);
-#endif
-}
+void advise_huge_pages(void* memory, std::size_t bytes) noexcept;
 
 }  // namespace mixtral
