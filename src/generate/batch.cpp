@@ -140,8 +140,9 @@ std::size_t Batch::add(std::span<const TokenId> prompt, const GenerateOptions& o
   return state_->add(detail::make_prompt(state_->model, {}, prompt), options);
 }
 
-std::size_t Batch::add_chat(std::span<const ChatMessage> messages, const GenerateOptions& options) {
-  return state_->add(detail::make_prompt(state_->model, messages), options);
+std::size_t Batch::add_chat(std::span<const ChatMessage> messages, const GenerateOptions& options,
+                            std::string_view tools) {
+  return state_->add(detail::make_chat_prompt(state_->model, messages, tools), options);
 }
 
 bool Batch::step(const BatchCallback& on_token) { return state_->step(on_token); }

@@ -81,8 +81,9 @@ Generation Context::generate(std::span<const TokenId> prompt, const GenerateOpti
   return start(state_, options, detail::make_prompt(model(), tokens(), prompt));
 }
 
-Generation Context::chat(std::span<const ChatMessage> messages, const GenerateOptions& options) {
-  return start(state_, options, detail::make_prompt(model(), messages));
+Generation Context::chat(std::span<const ChatMessage> messages, const GenerateOptions& options,
+                         std::string_view tools) {
+  return start(state_, options, detail::make_chat_prompt(model(), messages, tools));
 }
 
 std::span<const float> Context::eval(std::span<const TokenId> ids) {

@@ -55,8 +55,9 @@ Prompt make_prompt(const Model& model, std::span<const TokenId> held,
   return {concatenate(held, ids), ends_with_control(model, ids)};
 }
 
-Prompt make_prompt(const Model& model, std::span<const ChatMessage> messages) {
-  std::vector<TokenId> ids = format_chat(model.tokenizer(), model.chat_version(), messages);
+Prompt make_chat_prompt(const Model& model, std::span<const ChatMessage> messages,
+                        std::string_view tools) {
+  std::vector<TokenId> ids = format_chat(model.tokenizer(), model.chat_version(), messages, tools);
   return {std::move(ids), messages.back().role != Role::assistant};
 }
 

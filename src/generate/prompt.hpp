@@ -25,8 +25,9 @@ Prompt make_prompt(const Model& model, std::span<const TokenId> held, std::strin
 /// `ids` after the tokens `held`.
 Prompt make_prompt(const Model& model, std::span<const TokenId> held, std::span<const TokenId> ids);
 
-/// A whole conversation.
-Prompt make_prompt(const Model& model, std::span<const ChatMessage> messages);
+/// A whole conversation, and the `tools` that the model may ask for (see format_chat).
+Prompt make_chat_prompt(const Model& model, std::span<const ChatMessage> messages,
+                        std::string_view tools = {});
 
 /// Sets how many tokens may follow in a context of `n_ctx` tokens, and drops the front of the
 /// prompt where options.overflow asks for it. Throws Error(capacity) when they don't fit.

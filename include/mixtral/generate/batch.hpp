@@ -38,7 +38,8 @@ class Batch {
   /// namesakes of Context do in an empty context.
   std::size_t add(std::string_view prompt, const GenerateOptions& options = {});
   std::size_t add(std::span<const TokenId> prompt, const GenerateOptions& options = {});
-  std::size_t add_chat(std::span<const ChatMessage> messages, const GenerateOptions& options = {});
+  std::size_t add_chat(std::span<const ChatMessage> messages, const GenerateOptions& options = {},
+                       std::string_view tools = {});
 
   /// One forward pass over the next tokens of the running sequences. False when none is left.
   bool step(const BatchCallback& on_token);
