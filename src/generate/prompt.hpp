@@ -13,7 +13,7 @@ namespace mixtral::detail {
 struct Prompt {
   std::vector<TokenId> ids;  // the whole sequence: what is held already, then what is new
   bool is_new_text;          // what follows is a text of its own, whose leading space isn't real
-  std::size_t max_new_tokens = 0;  // set by `fit`
+  std::size_t max_new_tokens = 0;  // set by `fit`; 0: the prompt is only scored
 };
 
 /// Throws Error(invalid_argument), naming `what`, for no ids or one out of range.
