@@ -14,6 +14,7 @@
 #include "mixtral/generate/model.hpp"
 #include "mixtral/generate/options.hpp"
 #include "mixtral/generate/sampler.hpp"
+#include "mixtral/generate/score.hpp"
 #include "mixtral/generate/stop_matcher.hpp"
 #include "mixtral/io/checkpoint.hpp"
 #include "mixtral/layers/kv_cache.hpp"

@@ -49,6 +49,8 @@ std::string_view name_of(Role role) noexcept {
       return "user";
     case Role::assistant:
       return "assistant";
+    case Role::tool:
+      return "tool";
   }
   return "?";
 }

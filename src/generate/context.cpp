@@ -35,6 +35,11 @@ void require_ids_that_fit(std::span<const TokenId> ids, const Context& context) 
   }
 }
 
+/// Runs the next chunk of all pending tokens.
+MatrixView<const float> evaluate(detail::ContextState& context, std::size_t wanted) {
+  return context.evaluate_chunk(context.sequence().tokens().size(), wanted);
+}
+
 bool has_pending(const detail::ContextState& context) noexcept {
   return !context.sequence().pending().empty();
 }
@@ -81,15 +86,16 @@ Generation Context::generate(std::span<const TokenId> prompt, const GenerateOpti
   return start(state_, options, detail::make_prompt(model(), tokens(), prompt));
 }
 
-Generation Context::chat(std::span<const ChatMessage> messages, const GenerateOptions& options) {
-  return start(state_, options, detail::make_prompt(model(), messages));
+Generation Context::chat(std::span<const ChatMessage> messages, const GenerateOptions& options,
+                         std::string_view tools) {
+  return start(state_, options, detail::make_chat_prompt(model(), messages, tools));
 }
 
 std::span<const float> Context::eval(std::span<const TokenId> ids) {
   require_ids_that_fit(ids, *this);
   MatrixView<const float> logits;
   append_and(*state_, ids, [&] {
-    while (has_pending(*state_)) logits = state_->evaluate_chunk(LogitsFor::last);
+    while (has_pending(*state_)) logits = evaluate(*state_, size() - 1);
   });
   return logits.row(0);
 }
@@ -97,10 +103,10 @@ std::span<const float> Context::eval(std::span<const TokenId> ids) {
 void Context::eval(std::span<const TokenId> ids, const LogitsCallback& on_logits) {
   require_ids_that_fit(ids, *this);
   state_->make_room_for_all_logits();
-  while (has_pending(*state_)) state_->evaluate_chunk(LogitsFor::none);
+  while (has_pending(*state_)) evaluate(*state_, size());
   append_and(*state_, ids, [&] {
     for (std::size_t first = 0; has_pending(*state_);) {
-      const MatrixView<const float> logits = state_->evaluate_chunk(LogitsFor::all);
+      const MatrixView<const float> logits = evaluate(*state_, 0);
       on_logits(first, logits);
       first += logits.rows;
     }

@@ -51,11 +51,9 @@ void ContextState::make_room_for_all_logits() {
   if (workspace_.max_logits() < max_tokens()) workspace_ = make_workspace(max_tokens());
 }
 
-MatrixView<const float> ContextState::evaluate_chunk(LogitsFor logits) {
-  const std::span<const TokenId> pending = sequence_.pending();
-  const std::span<const TokenId> chunk = pending.first(std::min(pending.size(), max_tokens()));
-  if (logits == LogitsFor::last && chunk.size() < pending.size()) logits = LogitsFor::none;
-  const BatchItem item{&sequence_.cache(), chunk, logits};
+MatrixView<const float> ContextState::evaluate_chunk(std::size_t end, std::size_t wanted) {
+  const std::size_t n_tokens = std::min(end - sequence_.cache().size(), max_tokens());
+  const BatchItem item = sequence_.next_item(n_tokens, wanted);
   return model_.network().forward({&item, 1}, workspace_, *executor_);
 }
 

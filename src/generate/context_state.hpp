@@ -34,12 +34,12 @@ class ContextState {
   }
   std::uint64_t n_edits() const noexcept { return n_edits_; }
 
-  /// Sequence::reopen_last, which changes no token.
-  void reopen_last() { sequence_.reopen_last(); }
+  /// Sequence::reopen, which changes no token.
+  void reopen(std::size_t first) { sequence_.reopen(first); }
 
-  /// Runs the next chunk of pending tokens, at least one, through the network. Returns the rows of
-  /// logits asked for; with LogitsFor::last they matter after the last chunk only.
-  MatrixView<const float> evaluate_chunk(LogitsFor logits);
+  /// Runs the next chunk of the pending tokens before number `end`, at least one, through the
+  /// network. Returns the logits after those of them that are number `wanted` or later.
+  MatrixView<const float> evaluate_chunk(std::size_t end, std::size_t wanted);
 
   /// Grows the workspace to a row of logits for each token of a chunk.
   void make_room_for_all_logits();

@@ -48,8 +48,7 @@ const TokenEvent& Continuation::advance(std::span<const float> logits) {
 }
 
 void Continuation::report_logprobs(std::span<const float> logits) {
-  event_.logprob = logprob(logits, event_.id);
-  top_logprobs(logits, n_top_logprobs_, top_logprobs_);
+  event_.logprob = token_logprobs(logits, event_.id, n_top_logprobs_, top_logprobs_);
   event_.top_logprobs = top_logprobs_;
 }
 

@@ -26,6 +26,9 @@ class Continuation {
   /// Nothing more is to come.
   void cancel() noexcept { finish_ = FinishReason::cancelled; }
 
+  /// Nothing was to be generated.
+  void end() noexcept { finish_ = FinishReason::length; }
+
   std::optional<FinishReason> finish() const noexcept { return finish_; }
 
  private:

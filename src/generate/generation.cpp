@@ -12,8 +12,10 @@ GenerationState::GenerationState(std::shared_ptr<ContextState> context,
                                  const GenerateOptions& options, const Prompt& prompt)
     : context_(std::move(context)),
       continuation_(context_->model(), options, prompt),
+      scorer_(options, prompt),
       on_prompt_(options.on_prompt),
       n_prompt_(prompt.ids.size()) {
+  if (!scorer_.is_done()) context_->make_room_for_all_logits();
   context_->edit().become(prompt.ids);
   n_edits_ = context_->n_edits();
 }
@@ -36,21 +38,39 @@ void GenerationState::require_own_context() const {
   }
 }
 
-/// Logits after everything in the context; nothing of use when on_prompt cancels.
+/// Logits after everything in the context; nothing of use when the generation ends here.
 std::span<const float> GenerationState::evaluate() {
-  context_->reopen_last();
-  const std::size_t n_pending = context_->sequence().pending().size();
-  const bool is_prompt = context_->sequence().tokens().size() == n_prompt_;
+  const Sequence& sequence = context_->sequence();
+  const bool is_prompt = sequence.tokens().size() == n_prompt_;
+  const std::size_t end = is_prompt ? scorer_.n_evaluated() : sequence.tokens().size();
+  context_->reopen(first_wanted());
+  const std::size_t begin = sequence.cache().size();
   MatrixView<const float> logits;
-  while (!context_->sequence().pending().empty()) {
-    logits = context_->evaluate_chunk(LogitsFor::last);
-    const std::size_t n_done = n_pending - context_->sequence().pending().size();
-    if (is_prompt && on_prompt_ && !on_prompt_({n_done, n_pending})) {
+  while (sequence.cache().size() < end) {
+    logits = context_->evaluate_chunk(end, first_wanted());
+    if (is_prompt && on_prompt_ && !on_prompt_({sequence.cache().size() - begin, end - begin})) {
       cancel();
       return {};
     }
+    score_prompt(logits);
   }
-  return logits.row(0);
+  if (end < sequence.tokens().size()) {
+    continuation_.end();
+    return {};
+  }
+  return logits.row(logits.rows - 1);
+}
+
+/// The first token whose logits are still to come.
+std::size_t GenerationState::first_wanted() const noexcept {
+  return scorer_.is_done() ? context_->sequence().tokens().size() - 1 : scorer_.position();
+}
+
+/// Scores the tokens of the prompt that `logits` predict.
+void GenerationState::score_prompt(MatrixView<const float> logits) {
+  for (std::size_t row = 0; row < logits.rows && !scorer_.is_done(); ++row) {
+    scorer_.score(context_->sequence().tokens(), logits.row(row));
+  }
 }
 
 }  // namespace detail

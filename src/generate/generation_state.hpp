@@ -10,6 +10,7 @@
 
 #include "generate/context_state.hpp"
 #include "generate/continuation.hpp"
+#include "generate/prompt_scorer.hpp"
 
 namespace mixtral::detail {
 
@@ -28,9 +29,12 @@ class GenerationState {
  private:
   void require_own_context() const;
   std::span<const float> evaluate();
+  std::size_t first_wanted() const noexcept;
+  void score_prompt(MatrixView<const float> logits);
 
   std::shared_ptr<ContextState> context_;
   Continuation continuation_;
+  PromptScorer scorer_;
   std::function<bool(const PromptProgress&)> on_prompt_;
   std::size_t n_prompt_;
   std::uint64_t n_edits_;  // of the context, when this generation last used it

@@ -55,29 +55,32 @@ Prompt make_prompt(const Model& model, std::span<const TokenId> held,
   return {concatenate(held, ids), ends_with_control(model, ids)};
 }
 
-Prompt make_prompt(const Model& model, std::span<const ChatMessage> messages) {
-  std::vector<TokenId> ids = format_chat(model.tokenizer(), model.chat_version(), messages);
+Prompt make_chat_prompt(const Model& model, std::span<const ChatMessage> messages,
+                        std::string_view tools) {
+  std::vector<TokenId> ids = format_chat(model.tokenizer(), model.chat_version(), messages, tools);
   return {std::move(ids), messages.back().role != Role::assistant};
 }
 
 void fit(Prompt& prompt, const Model& model, const GenerateOptions& options, std::size_t n_ctx) {
   const std::size_t n_prompt = prompt.ids.size();
   const std::size_t n_room = n_ctx - std::min(n_ctx, n_prompt);
+  const bool only_scores = options.max_new_tokens == 0 && options.on_prompt_token;
   const std::size_t n_default =
       model.network().checkpoint().generation_defaults().max_new_tokens.value_or(n_room);
-  const bool is_explicit = options.max_new_tokens > 0;
+  const bool is_explicit = options.max_new_tokens > 0 || only_scores;
   const bool may_shrink = !is_explicit && n_room > 0;
   const std::size_t n_new = is_explicit  ? options.max_new_tokens
                             : may_shrink ? std::min(n_default, n_room)
                                          : n_default;
+  const std::size_t n_least = only_scores ? 0 : 1;
   prompt.max_new_tokens = n_new;
-  if (n_new > 0 && n_new <= n_room) return;
+  if (n_prompt <= n_ctx && n_new >= n_least && n_new <= n_room) return;
 
-  if (options.overflow == Overflow::error || n_new == 0 || n_new >= n_ctx) {
+  if (options.overflow == Overflow::error || n_new < n_least || n_new >= n_ctx) {
     throw Error(ErrorCode::capacity,
                 "context: expected prompt and new tokens within n_ctx = " + std::to_string(n_ctx) +
                     ", found " + std::to_string(n_prompt) + " tokens of prompt and " +
-                    std::to_string(std::max<std::size_t>(n_new, 1)) + " to generate");
+                    std::to_string(std::max(n_new, n_least)) + " to generate");
   }
   drop_front(prompt.ids, n_ctx - n_new, model.config().bos_id);
 }

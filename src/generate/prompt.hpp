@@ -13,7 +13,7 @@ namespace mixtral::detail {
 struct Prompt {
   std::vector<TokenId> ids;  // the whole sequence: what is held already, then what is new
   bool is_new_text;          // what follows is a text of its own, whose leading space isn't real
-  std::size_t max_new_tokens = 0;  // set by `fit`
+  std::size_t max_new_tokens = 0;  // set by `fit`; 0: the prompt is only scored
 };
 
 /// Throws Error(invalid_argument), naming `what`, for no ids or one out of range.
@@ -25,8 +25,9 @@ Prompt make_prompt(const Model& model, std::span<const TokenId> held, std::strin
 /// `ids` after the tokens `held`.
 Prompt make_prompt(const Model& model, std::span<const TokenId> held, std::span<const TokenId> ids);
 
-/// A whole conversation.
-Prompt make_prompt(const Model& model, std::span<const ChatMessage> messages);
+/// A whole conversation, and the `tools` that the model may ask for (see format_chat).
+Prompt make_chat_prompt(const Model& model, std::span<const ChatMessage> messages,
+                        std::string_view tools = {});
 
 /// Sets how many tokens may follow in a context of `n_ctx` tokens, and drops the front of the
 /// prompt where options.overflow asks for it. Throws Error(capacity) when they don't fit.

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mixtral/core/error.hpp"
 #include "mixtral/layers/kv_cache.hpp"
+#include "mixtral/model/mixtral.hpp"
 
 namespace mixtral::detail {
 
@@ -19,7 +21,14 @@ class Sequence {
   Sequence(const Config& config, std::size_t n_ctx, DType cache_dtype)
       : Sequence(KvCache(config, n_ctx, cache_dtype), {}) {}
 
+  /// `tokens`, of which those that `cache` holds have been evaluated.
+  Sequence(KvCache cache, std::span<const TokenId> tokens) : cache_(std::move(cache)) {
+    tokens_.reserve(cache_.capacity());
+    append(tokens);
+  }
+
   std::span<const TokenId> tokens() const noexcept { return tokens_; }
+  std::span<const TokenId> evaluated() const noexcept { return tokens().first(cache_.size()); }
   std::span<const TokenId> pending() const noexcept { return tokens().subspan(cache_.size()); }
   std::size_t capacity() const noexcept { return cache_.capacity(); }
   KvCache& cache() noexcept { return cache_; }
@@ -48,19 +57,19 @@ class Sequence {
     append({split, ids.end()});
   }
 
-  /// Makes the last token pending if none is, so that its logits can be had (again).
-  void reopen_last() {
-    if (pending().empty()) cache_.truncate(cache_.size() - 1);
+  /// Makes the tokens from `first` on pending, so that their logits can be had (again).
+  void reopen(std::size_t first) { cache_.truncate(std::min(first, cache_.size())); }
+
+  /// The first `n_tokens` pending tokens, and the logits after those of them that are number
+  /// `wanted` or later.
+  BatchItem next_item(std::size_t n_tokens, std::size_t wanted) {
+    const std::size_t end = cache_.size() + n_tokens;
+    return {&cache_, pending().first(n_tokens), LogitsFor{end - std::min(wanted, end)}};
   }
 
   Sequence clone() const { return Sequence(cache_.clone(), tokens_); }
 
  private:
-  Sequence(KvCache cache, const std::vector<TokenId>& tokens) : cache_(std::move(cache)) {
-    tokens_.reserve(cache_.capacity());
-    tokens_ = tokens;
-  }
-
   KvCache cache_;
   std::vector<TokenId> tokens_;  // capacity n_ctx
 };

@@ -83,15 +83,7 @@ DecoderBlock make_block(WeightLoader& weights, const Checkpoint& checkpoint, std
 }
 
 std::size_t n_logits(const BatchItem& item) noexcept {
-  switch (item.logits) {
-    case LogitsFor::none:
-      return 0;
-    case LogitsFor::last:
-      return 1;
-    case LogitsFor::all:
-      return item.tokens.size();
-  }
-  return 0;
+  return std::min(item.logits.n_last, item.tokens.size());
 }
 
 [[noreturn]] void fail(ErrorCode code, const std::string& what, std::size_t expected,

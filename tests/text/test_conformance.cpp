@@ -64,12 +64,24 @@ std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer, const Id
   return text + decoder.finish();
 }
 
+std::string text_or_none(const json& object, const char* key) {
+  return object.contains(key) ? from_hex(object[key]) : "";
+}
+
 std::vector<ChatMessage> conversation(const json& messages) {
-  const std::map<std::string, Role> roles = {
-      {"system", Role::system}, {"user", Role::user}, {"assistant", Role::assistant}};
+  const std::map<std::string, Role> roles = {{"system", Role::system},
+                                             {"user", Role::user},
+                                             {"assistant", Role::assistant},
+                                             {"tool", Role::tool}};
   std::vector<ChatMessage> result;
   for (const json& message : messages) {
-    result.push_back({roles.at(message["role"]), from_hex(message["content"])});
+    ChatMessage& said = result.emplace_back(ChatMessage{roles.at(message["role"])});
+    said.content = text_or_none(message, "content");
+    said.tool_call_id = text_or_none(message, "tool_call_id");
+    for (const json& call : message.value("tool_calls", json::array())) {
+      said.tool_calls.push_back(
+          {from_hex(call["id"]), from_hex(call["name"]), from_hex(call["arguments"])});
+    }
   }
   return result;
 }
@@ -136,5 +148,19 @@ TEST_CASE("conversations give the same ids, or are refused by both") {
       });
       CHECK(refused > 0);
     }
+  }
+}
+
+TEST_CASE("conversations with tools give the same ids, or are refused by both") {
+  for (const auto& tokenizer : tokenizers("v3")) {
+    for_each_record("chat_tools.jsonl", 150, [&](const json& record) {
+      const auto messages = conversation(record["messages"]);
+      const std::string tools = from_hex(record["tools"]);
+      if (record["v3"].is_null()) {
+        REQUIRE_THROWS_AS(format_chat(*tokenizer, ChatVersion::v3, messages, tools), mixtral::Error);
+      } else {
+        REQUIRE(format_chat(*tokenizer, ChatVersion::v3, messages, tools) == record["v3"].get<Ids>());
+      }
+    });
   }
 }

@@ -63,8 +63,9 @@ class Context {
 
   /// Holds the conversation `messages`, from its beginning, instead of whatever it held, and
   /// generates the reply. The longest beginning that both have in common isn't computed again, so
-  /// each turn of a chat costs its new messages only. Throws what format_chat throws.
-  Generation chat(std::span<const ChatMessage> messages, const GenerateOptions& options = {});
+  /// each turn of a chat costs its new messages only. Takes `tools` and throws as format_chat does.
+  Generation chat(std::span<const ChatMessage> messages, const GenerateOptions& options = {},
+                  std::string_view tools = {});
 
   /// Forgets every token from `size` on. Throws Error(invalid_argument) if size > size().
   void rewind(std::size_t size);

@@ -24,4 +24,8 @@ double logprob(std::span<const float> logits, TokenId id);
 /// The min(n, vocab) likeliest tokens, likeliest first, ties to the lower id, into `out`.
 void top_logprobs(std::span<const float> logits, std::size_t n, std::vector<TokenLogprob>& out);
 
+/// Both at once, which takes half the time.
+double token_logprobs(std::span<const float> logits, TokenId id, std::size_t n,
+                      std::vector<TokenLogprob>& out);
+
 }  // namespace mixtral

@@ -10,6 +10,7 @@
 
 #include "mixtral/core/dtype.hpp"
 #include "mixtral/core/executor.hpp"
+#include "mixtral/generate/generation.hpp"
 #include "mixtral/generate/sampler.hpp"
 #include "mixtral/model/mixtral.hpp"
 
@@ -53,7 +54,8 @@ struct PromptProgress {
 
 /// What to generate, and when to stop.
 struct GenerateOptions {
-  /// 0 = what the model's generation_config.json says, else all that fits n_ctx.
+  /// 0 = what the model's generation_config.json says, else all that fits n_ctx; with
+  /// on_prompt_token, none: the prompt is scored, and that is all.
   std::size_t max_new_tokens = 0;
 
   /// Unset = Model::default_sampling().
@@ -71,6 +73,15 @@ struct GenerateOptions {
 
   /// Called after each chunk of the prompt; returning false cancels the generation.
   std::function<bool(const PromptProgress&)> on_prompt = {};
+
+  /// Called in order for each token of the prompt from number prompt_logprobs_from on that has one
+  /// before it, with its logprob and as many top_logprobs as asked for. Events have no text; where
+  /// nothing is generated, that of the last token says FinishReason::length.
+  std::function<void(const TokenEvent&)> on_prompt_token = {};
+
+  /// What lies before it needs no logits and may come from a cache. In a context that holds tokens
+  /// already, the prompt begins with them.
+  std::size_t prompt_logprobs_from = 0;
 };
 
 }  // namespace mixtral

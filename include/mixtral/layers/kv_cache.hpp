@@ -1,6 +1,7 @@
 // Keys and values of one sequence.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -22,13 +23,12 @@ class KvCache {
   /// Room for `n_ctx` positions stored as `dtype`. Throws Error(invalid_argument) for n_ctx 0 and
   /// Error(out_of_memory).
   KvCache(const Config& config, std::size_t n_ctx, DType dtype)
-      : n_layers_(config.n_layers),
-        n_kv_heads_(config.n_kv_heads),
-        head_dim_(config.head_dim),
-        n_ctx_(n_ctx),
-        block_(n_ctx < kAttentionUnit ? (n_ctx + kTileRows - 1) / kTileRows * kTileRows : kAttentionUnit),
-        dtype_(dtype),
-        memory_(allocate(config, n_ctx, block_, dtype)) {}
+      : KvCache(Shape{config.n_layers, config.n_kv_heads, config.head_dim}, n_ctx, dtype) {}
+
+  /// What bytes() will be. Throws as the constructor does.
+  static std::size_t bytes_for(const Config& config, std::size_t n_ctx, DType dtype) {
+    return bytes_for(Shape{config.n_layers, config.n_kv_heads, config.head_dim}, n_ctx, dtype);
+  }
 
   std::size_t size() const noexcept { return size_; }  ///< positions held
   std::size_t capacity() const noexcept { return n_ctx_; }
@@ -37,8 +37,8 @@ class KvCache {
 
   /// Whether it was made for a model of these dimensions.
   bool fits(const Config& config) const noexcept {
-    return n_layers_ == config.n_layers && n_kv_heads_ == config.n_kv_heads &&
-           head_dim_ == config.head_dim;
+    return shape_.n_layers == config.n_layers && shape_.n_kv_heads == config.n_kv_heads &&
+           shape_.head_dim == config.head_dim;
   }
 
   /// Forgets every position from `size` on. Throws Error(invalid_argument) if size > size().
@@ -52,10 +52,16 @@ class KvCache {
   }
 
   /// A copy of the positions held, with the same capacity. Throws Error(out_of_memory).
-  KvCache clone() const {
-    KvCache copy(*this, Uninitialised{});
-    const std::size_t n_blocks = (size_ + block_ - 1) / block_;
-    if (n_blocks > 0) std::memcpy(copy.memory_.data(), memory_.data(), n_blocks * unit_stride());
+  KvCache clone() const { return copy(size_, n_ctx_); }
+
+  /// A copy of the first `size` <= size() positions with room for `n_ctx` >= `size`. Throws as the
+  /// constructor does.
+  KvCache copy(std::size_t size, std::size_t n_ctx) const {
+    KvCache copy(shape_, n_ctx, dtype_);
+    for (std::size_t first = 0; first < size; first += kAttentionUnit) {
+      copy.copy_block(*this, first, std::min(size - first, kAttentionUnit));
+    }
+    copy.size_ = size;
     return copy;
   }
 
@@ -68,7 +74,7 @@ class KvCache {
   }
   /// Bytes from one block of kAttentionUnit positions to the next.
   std::size_t unit_stride() const noexcept {
-    return n_layers_ * n_kv_heads_ * 2 * block_ * row_bytes();
+    return shape_.n_layers * shape_.n_kv_heads * 2 * block_ * row_bytes();
   }
 
   /// Stores the key [head_dim] of `position`, given in dtype().
@@ -93,31 +99,35 @@ class KvCache {
   void advance(std::size_t n_tokens) noexcept { size_ += n_tokens; }
 
  private:
-  struct Uninitialised {};
+  struct Shape {
+    std::size_t n_layers, n_kv_heads, head_dim;
+  };
 
-  KvCache(const KvCache& other, Uninitialised)
-      : n_layers_(other.n_layers_),
-        n_kv_heads_(other.n_kv_heads_),
-        head_dim_(other.head_dim_),
-        n_ctx_(other.n_ctx_),
-        block_(other.block_),
-        dtype_(other.dtype_),
-        size_(other.size_),
-        memory_(allocate_bytes(other.memory_.bytes())) {}
+  KvCache(const Shape& shape, std::size_t n_ctx, DType dtype)
+      : shape_(shape),
+        n_ctx_(n_ctx),
+        block_(block_for(n_ctx)),
+        dtype_(dtype),
+        memory_(allocate_bytes(bytes_for(shape, n_ctx, dtype))) {}
 
-  static AlignedBuffer<std::byte> allocate(const Config& config, std::size_t n_ctx,
-                                           std::size_t block, DType dtype) {
+  static constexpr std::size_t block_for(std::size_t n_ctx) noexcept {
+    return n_ctx < kAttentionUnit ? (n_ctx + kTileRows - 1) / kTileRows * kTileRows
+                                  : kAttentionUnit;
+  }
+
+  static std::size_t bytes_for(const Shape& shape, std::size_t n_ctx, DType dtype) {
     if (n_ctx == 0) throw Error(ErrorCode::invalid_argument, "a context needs at least 1 position");
+    const std::size_t block = block_for(n_ctx);
     std::size_t bytes = 2 * size_of(dtype) * block;
     const std::size_t n_blocks = n_ctx / block + (n_ctx % block != 0);
-    for (const std::size_t factor : {config.n_layers, config.n_kv_heads, config.head_dim, n_blocks}) {
+    for (const std::size_t factor : {shape.n_layers, shape.n_kv_heads, shape.head_dim, n_blocks}) {
       if (bytes > std::numeric_limits<std::size_t>::max() / factor) {
         throw Error(ErrorCode::out_of_memory, "a context of " + std::to_string(n_ctx) +
                                                   " positions exceeds the address space");
       }
       bytes *= factor;
     }
-    return allocate_bytes(bytes);
+    return bytes;
   }
 
   static AlignedBuffer<std::byte> allocate_bytes(std::size_t bytes) {
@@ -131,9 +141,24 @@ class KvCache {
     }
   }
 
-  std::size_t row_bytes() const noexcept { return head_dim_ * size_of(dtype_); }
+  /// Copies `n_tokens` positions from `first` on, of one block, from a cache of the same shape. Its
+  /// blocks may have another size: tiles of keys and rows of values look the same in each.
+  void copy_block(const KvCache& from, std::size_t first, std::size_t n_tokens) noexcept {
+    const std::size_t key_bytes = (n_tokens + kTileRows - 1) / kTileRows * kTileRows * row_bytes();
+    for (std::size_t layer = 0; layer < shape_.n_layers; ++layer) {
+      for (std::size_t head = 0; head < shape_.n_kv_heads; ++head) {
+        const std::size_t unit = first / kAttentionUnit;
+        const std::byte* source = from.keys(layer, head) + unit * from.unit_stride();
+        std::memcpy(block_of_head(layer, head, first), source, key_bytes);
+        std::memcpy(value(layer, head, first), source + from.block_ * row_bytes(),
+                    n_tokens * row_bytes());
+      }
+    }
+  }
+
+  std::size_t row_bytes() const noexcept { return shape_.head_dim * size_of(dtype_); }
   std::size_t head_offset(std::size_t layer, std::size_t kv_head) const noexcept {
-    return (layer * n_kv_heads_ + kv_head) * 2 * block_ * row_bytes();
+    return (layer * shape_.n_kv_heads + kv_head) * 2 * block_ * row_bytes();
   }
   /// The keys of the block that holds `position`.
   std::byte* block_of_head(std::size_t layer, std::size_t kv_head, std::size_t position) noexcept {
@@ -148,7 +173,8 @@ class KvCache {
     }
   }
 
-  std::size_t n_layers_, n_kv_heads_, head_dim_, n_ctx_;
+  Shape shape_;
+  std::size_t n_ctx_;
   std::size_t block_;  // positions that lie together: a unit, or all of a short context in whole tiles
   DType dtype_;
   std::size_t size_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,7 +31,17 @@ struct ComputeOptions {
   Precision precision = Precision::automatic;
 };
 
-enum class LogitsFor { none, last, all };
+/// How many of an item's tokens, counted from its last, want the logits that follow them.
+struct LogitsFor {
+  std::size_t n_last;  ///< more than there are = all
+
+  static const LogitsFor none, last, all;
+  bool operator==(const LogitsFor&) const = default;
+};
+
+inline constexpr LogitsFor LogitsFor::none{0};
+inline constexpr LogitsFor LogitsFor::last{1};
+inline constexpr LogitsFor LogitsFor::all{std::numeric_limits<std::size_t>::max()};
 
 /// What one sequence contributes to a forward pass.
 struct BatchItem {
