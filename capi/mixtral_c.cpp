@@ -182,6 +182,7 @@ static_assert(MIXTRAL_GEMM_EIGEN == number_from_1(GemmKind::eigen));
 static_assert(MIXTRAL_TYPE_F32 == number_from_1(DType::f32));
 static_assert(MIXTRAL_TYPE_F16 == number_from_1(DType::f16));
 static_assert(MIXTRAL_TYPE_BF16 == number_from_1(DType::bf16));
+static_assert(MIXTRAL_TYPE_Q8_0 == number_from_1(DType::q8_0));
 static_assert(MIXTRAL_FINISH_EOS == number_from_1(FinishReason::eos));
 static_assert(MIXTRAL_FINISH_STOP == number_from_1(FinishReason::stop));
 static_assert(MIXTRAL_FINISH_LENGTH == number_from_1(FinishReason::length));
@@ -226,7 +227,7 @@ mixtral::ContextOptions context_options(const mixtral_context_params* given) {
   mixtral::ContextOptions options;
   options.n_ctx = params.n_ctx;
   options.cache_dtype =
-      optional_enum_of(params.cache_type, DType::bf16, "mixtral_context_params.cache_type");
+      optional_enum_of(params.cache_type, DType::q8_0, "mixtral_context_params.cache_type");
   if (params.chunk_size != 0) options.chunk_size = params.chunk_size;
   options.n_threads = params.n_threads;
   return options;

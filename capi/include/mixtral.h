@@ -220,7 +220,8 @@ MIXTRAL_STATUS mixtral_format_chat(const mixtral_model* model, const mixtral_mes
 /* One sequence of tokens and the model's memory of it. One thread at a time. */
 typedef struct mixtral_context mixtral_context;
 
-enum { MIXTRAL_TYPE_F32 = 1, MIXTRAL_TYPE_F16 = 2, MIXTRAL_TYPE_BF16 = 3 };
+/* Q8_0: 8 bits and a scale for 32 elements, half the memory of F16; head_dim must be a multiple of 32. */
+enum { MIXTRAL_TYPE_F32 = 1, MIXTRAL_TYPE_F16 = 2, MIXTRAL_TYPE_BF16 = 3, MIXTRAL_TYPE_Q8_0 = 4 };
 
 typedef struct mixtral_context_params {
   uint32_t struct_size;

@@ -99,7 +99,7 @@ Json describe_memory(const Model& model, const ModelOptions& options) {
   const Context context(model, options.context());
   const Config& c = model.config();
   const DType cache_dtype = options.cache_dtype();
-  const std::size_t per_position = 2 * c.n_layers * c.kv_dim() * size_of(cache_dtype);
+  const std::size_t per_position = 2 * c.n_layers * bytes_of(cache_dtype, c.kv_dim());
   return {{"n_ctx", context.capacity()},
           {"cache_dtype", name_of(cache_dtype)},
           {"cache_bytes_per_token", per_position},

@@ -56,7 +56,7 @@ ComputeOptions ModelOptions::compute() const {
 ContextOptions ModelOptions::context() const {
   ContextOptions context;
   context.n_ctx = n_ctx;
-  context.cache_dtype = by_name(std::array{DType::f32, DType::f16, DType::bf16}, cache_type);
+  context.cache_dtype = by_name(kCacheDTypes, cache_type);
   context.n_threads = n_threads;
   return context;
 }
@@ -97,7 +97,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--cache-type", options.cache_type,
                   "Storage of keys and values (default: f16, or f32 with --precision f32)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
 }
 
 void add_context_option(CLI::App& command, ModelOptions& options, const std::string& otherwise) {

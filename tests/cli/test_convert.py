@@ -2,15 +2,22 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import unittest
 
 from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, USAGE, CommandTest, command_line,
-                     environment)
+                     environment, read_npy)
 
 SLOW_SHAPE = "512x2048x2x4x2x8x100"  # 50 million weights
+
+
+def limit_file_size():
+    """In a child: writing past a megabyte fails, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
 
 class NativeTest(CommandTest):
@@ -112,6 +119,15 @@ class Convert(NativeTest):
         three = self.convert(MODEL, "q4_k", "three", "-t", 3)
         self.assertEqual(one.read_bytes(), three.read_bytes())
 
+    def test_full_disk_leaves_the_old_file(self):
+        path = self.write("out", "old")
+        result = subprocess.run(command_line("convert", MODEL, path, "--to", "q8_0", "--force"), capture_output=True,
+                                env=environment(), preexec_fn=limit_file_size, timeout=120)
+        self.assertEqual(result.returncode, IO)
+        self.assertIn(str(path), result.stderr.decode())
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertEqual((path.read_text(), os.listdir(self.scratch)), ("old", ["out"]))
+
     def test_native_file_to_another_type(self):
         exact = self.convert(MODEL, "bf16", "exact")
         self.assertEqual(self.convert(exact, "q4_k", "a").read_bytes(),
@@ -157,6 +173,29 @@ class NativeFile(NativeTest):
             self.assertEqual(info[key], plain[key])
         self.assertIsNone(plain["recipe"])
         self.assertIsInstance(plain["weights"]["bits_per_weight"], float)
+
+    def test_packed_under_one_instruction_set_it_runs_under_every_other(self):
+        isas = ["baseline", "avx2", "avx512"]
+        isas = isas[:isas.index(self.json("info", MODEL)["compute"]["isa"]) + 1]
+        files = [self.scratch / isa for isa in isas]
+        for path in files:
+            self.output("convert", MODEL, path, "--to", "q4_k_mixed", MIXTRAL_ISA=path.name)
+            self.assertEqual(path.read_bytes(), files[0].read_bytes())
+        rows = {}
+        for isa in isas:
+            npy = self.scratch / f"{isa}.npy"
+            self.output("logits", files[-1], "--isa", isa, "--precision", "f32", "--ids", "1,400,500,600", "-o", npy)
+            rows[isa] = read_npy(npy)[0][-1]
+        for row in rows.values():
+            largest = max(map(abs, row))
+            self.assertLess(max(abs(a - b) for a, b in zip(row, rows["baseline"])), 1e-4 * largest)
+
+    def test_same_ids_for_every_thread_count(self):
+        path = self.convert(MODEL, "q4_k_mixed")
+        for cache_type in ["f16", "q8_0"]:
+            texts = {self.output("generate", path, "-p", "Once upon", "-n", 20, "--temperature", 1, "--seed", 3,
+                                 "--cache-type", cache_type, "-t", n) for n in [1, 2, 5]}
+            self.assertEqual(len(texts), 1)
 
     def test_with_the_extension_of_safetensors_beside_a_model(self):
         shutil.copytree(MODEL, self.scratch / "model")

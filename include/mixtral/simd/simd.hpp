@@ -59,7 +59,28 @@ struct Memory<Arch, float> {
   static void store(float* to, Vec<Arch> value) noexcept { value.store_unaligned(to); }
 };
 
+/// Signed bytes are only read.
+template <class Arch>
+struct Memory<Arch, std::int8_t> {
+  static Vec<Arch> load(const std::int8_t* from) noexcept {
+    float widened[kWidth<Arch>];
+    for (std::size_t i = 0; i < kWidth<Arch>; ++i) widened[i] = from[i];
+    return Vec<Arch>::load_unaligned(widened);
+  }
+};
+
 #if defined(__x86_64__)
+template <>
+struct Memory<Baseline, std::int8_t> {
+  static Vec<Baseline> load(const std::int8_t* from) noexcept {
+    std::int32_t bytes;
+    __builtin_memcpy(&bytes, from, sizeof bytes);
+    const __m128i zero = _mm_setzero_si128();
+    const __m128i upper = _mm_unpacklo_epi16(zero, _mm_unpacklo_epi8(zero, _mm_cvtsi32_si128(bytes)));
+    return _mm_cvtepi32_ps(_mm_srai_epi32(upper, 24));
+  }
+};
+
 template <>
 struct Memory<Baseline, F16> {
   static Vec<Baseline> load(const F16* from) noexcept {
@@ -98,6 +119,14 @@ struct Memory<Baseline, BF16> {
 
 #if XSIMD_WITH_FMA3_AVX2
 template <>
+struct Memory<Avx2, std::int8_t> {
+  static Vec<Avx2> load(const std::int8_t* from) noexcept {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  }
+};
+
+template <>
 struct Memory<Avx2, F16> {
   static Vec<Avx2> load(const F16* from) noexcept {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
@@ -130,6 +159,14 @@ struct Memory<Avx2, BF16> {
 #endif
 
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+struct Memory<Avx512, std::int8_t> {
+  static Vec<Avx512> load(const std::int8_t* from) noexcept {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+  }
+};
+
 template <>
 struct Memory<Avx512, F16> {
   static Vec<Avx512> load(const F16* from) noexcept {
@@ -195,6 +232,26 @@ template <class Arch>
 Vec<Arch> broadcast(float value) noexcept {
   return Vec<Arch>::broadcast(value);
 }
+
+/// A half in every lane.
+template <class Arch>
+Vec<Arch> broadcast(F16 value) noexcept {
+  return Vec<Arch>::broadcast(to_float(value));
+}
+
+#if XSIMD_WITH_FMA3_AVX2
+template <>
+inline Vec<Avx2> broadcast<Avx2>(F16 value) noexcept {
+  return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(value.bits)));
+}
+#endif
+
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+inline Vec<Avx512> broadcast<Avx512>(F16 value) noexcept {
+  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(value.bits)));
+}
+#endif
 
 /// a * b + c, fused where the instruction set can.
 template <class Arch>
