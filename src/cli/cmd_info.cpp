@@ -81,12 +81,16 @@ Json list_tensors(const Checkpoint& checkpoint) {
   Json tensors = Json::array();
   visit_tensors(checkpoint.config(), [&](const TensorKey& key) {
     const WeightView view = checkpoint.tensor(key);
+    const StoredTensor stored = checkpoint.stored(key);
     tensors.push_back({{"name", name_of(key)},
                        {"type", name_of(view.dtype)},
                        {"rows", view.rows},
                        {"cols", view.cols},
                        {"layout", view.layout == Layout::tiled ? "tiled" : "row_major"},
-                       {"bytes", view.bytes()}});
+                       {"bytes", view.bytes()},
+                       {"stored_name", stored.name},
+                       {"stored_type", stored.type},
+                       {"stored_bytes", stored.bytes}});
   });
   return tensors;
 }

@@ -10,6 +10,7 @@
 #include "core/message.hpp"
 #include "io/native_format.hpp"
 #include "io/native_writer.hpp"
+#include "io/row_reader.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/quant/convert.hpp"
@@ -17,8 +18,11 @@
 namespace mixtral {
 namespace {
 
-/// A tensor's bytes in the source, and how it is to lie in the target, which has no bytes yet.
+using detail::RowReader;
+
+/// How a tensor lies in the source and is to lie in the target; neither has bytes yet.
 struct Job {
+  TensorKey key;
   WeightView source, target;
 };
 
@@ -36,14 +40,16 @@ class Scratch {
         values_(most(jobs, [](const Job& job) { return job.source.cols; })) {}
 
   /// Writes rows [first, first + count) of the target, a whole tile or what is left.
-  void convert(const Job& job, std::size_t first, std::size_t count, std::byte* out) {
-    const auto& [source, target] = job;
-    if (source.dtype == target.dtype && source.layout == target.layout) {
-      std::memcpy(out, source.row(first), bytes_of_rows(target, count));
+  void convert(const Job& job, const RowReader& source, std::size_t first, std::size_t count,
+               std::byte* out) {
+    const WeightView& target = job.target;
+    if (source.view().dtype == target.dtype && source.view().layout == Layout::tiled &&
+        target.layout == Layout::tiled) {
+      std::memcpy(out, source.view().row(first), bytes_of_rows(target, count));
       return;
     }
-    const std::byte* rows = source_rows(source, first, count);
-    if (source.dtype != target.dtype) rows = round(job, rows, count);
+    const std::byte* rows = source.read(first, count, source_rows_.data());
+    if (source.view().dtype != target.dtype) rows = round(job, rows, count);
     if (target.layout == Layout::tiled) {
       quant::tile_rows(target.dtype, rows, count, target.cols, out);
     } else {
@@ -57,12 +63,6 @@ class Scratch {
     std::size_t size = 0;
     for (const Job& job : jobs) size = std::max(size, size_of(job));
     return size;
-  }
-
-  const std::byte* source_rows(const WeightView& source, std::size_t first, std::size_t count) {
-    if (source.layout == Layout::row_major) return source.row(first);
-    quant::untile_rows(source.dtype, source.row(first), count, source.cols, source_rows_.data());
-    return source_rows_.data();
   }
 
   const std::byte* round(const Job& job, const std::byte* rows, std::size_t count) {
@@ -99,9 +99,11 @@ class WeightStream {
 
   void run() {
     for (const Job& job : jobs_) {
+      const LoadedTensor tensor = source_.load(job.key);
+      const RowReader reader(source_, job.key, tensor.view);
       const std::size_t step = tiles_per_batch() * kTileRows;
       for (std::size_t first = 0; first < job.target.rows; first += step) {
-        make_batch(job, first, std::min(step, job.target.rows - first));
+        make_batch(job, reader, first, std::min(step, job.target.rows - first));
       }
     }
     writer_.append(batch_);
@@ -113,7 +115,7 @@ class WeightStream {
 
   std::size_t tiles_per_batch() const noexcept { return kTilesPerThread * executor_.n_threads(); }
 
-  void make_batch(const Job& job, std::size_t first, std::size_t count) {
+  void make_batch(const Job& job, const RowReader& reader, std::size_t first, std::size_t count) {
     source_.check_unchanged();
     const std::size_t tile_bytes = kTileRows * job.target.row_bytes();
     const std::size_t n_tiles = (count + kTileRows - 1) / kTileRows;
@@ -122,7 +124,7 @@ class WeightStream {
       if (task == 0) return writer_.append(batch_);
       const std::size_t tile = task - 1;
       const std::size_t begin = tile * kTileRows;
-      scratch_[worker].convert(job, first + begin, std::min(kTileRows, count - begin),
+      scratch_[worker].convert(job, reader, first + begin, std::min(kTileRows, count - begin),
                                out + tile * tile_bytes);
     });
     report(batch_.size());
@@ -191,7 +193,7 @@ ConvertReport convert_checkpoint(const Checkpoint& source, const std::filesystem
   for (const TensorType& tensor : apply_recipe(recipe, source.config())) {
     const WeightView target = detail::native_view(tensor.key.role, tensor.type, source.config());
     contents.weights.push_back({name_of(tensor.key), target});
-    jobs.push_back({source.tensor(tensor.key), target});
+    jobs.push_back({tensor.key, source.tensor(tensor.key), target});
     count(tensor, target, report);
   }
   detail::NativeWriter writer(path, contents);

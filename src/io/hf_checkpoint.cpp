@@ -11,11 +11,11 @@
 
 #include "core/json.hpp"
 #include "core/message.hpp"
+#include "io/file_checkpoint.hpp"
 #include "io/file_status.hpp"
 #include "io/hf_index.hpp"
 #include "io/hf_tensors.hpp"
 #include "io/load_progress.hpp"
-#include "io/model_description.hpp"
 #include "io/model_tensors.hpp"
 #include "io/tensor_table.hpp"
 #include "mixtral/core/error.hpp"
@@ -29,6 +29,8 @@ using detail::is_there;
 using detail::NamedText;
 using detail::quote;
 using detail::report;
+using detail::FileTensor;
+using detail::TensorSource;
 using detail::TensorTable;
 
 using WeightMap = std::map<std::string, std::string>;  // tensor -> file
@@ -102,43 +104,57 @@ class ModelReader {
   ModelReader(const Config& config, TensorTable& table) : config_(config), table_(table) {}
 
   /// Every tensor, in the order of visit_tensors.
-  std::vector<WeightView> read() {
-    std::vector<WeightView> views;
+  std::vector<TensorSource> read() {
+    std::vector<TensorSource> sources;
     visit_tensors(config_, [&](const TensorKey& key) {
       if (key.role == TensorRole::lm_head && config_.tie_embeddings) {
         table_.tolerate(detail::hf_name_of(key));  // transformers ignores it, too
-        views.push_back(views[detail::position_of({TensorRole::embedding}, config_)]);
+        sources.push_back(sources[detail::position_of({TensorRole::embedding}, config_)]);
       } else {
-        views.push_back(take(key));
+        sources.push_back(take(key));
       }
     });
     table_.check_all_used();
-    return views;
+    return sources;
   }
 
  private:
-  WeightView take(const TensorKey& key) {
+  TensorSource take(const TensorKey& key) {
     const bool in_moe = detail::is_expert(key.role) || key.role == TensorRole::router;
     if (in_moe && table_.contains(fused_prefix(key.layer) + kGateUp)) return take_fused(key);
-    return table_.take(detail::hf_name_of(key), detail::hf_shape_of(key.role, config_));
+    return take(detail::hf_name_of(key), detail::hf_shape_of(key.role, config_));
+  }
+
+  TensorSource take(const std::string& name, const std::vector<std::size_t>& shape) {
+    const FileTensor& tensor = table_.take(name, shape);
+    const WeightView view = detail::as_weight(tensor);
+    return {view, {tensor.name, tensor.type, view.bytes()}};
+  }
+
+  TensorSource take_rows(const std::string& name, const std::vector<std::size_t>& shape,
+                         std::size_t first, std::size_t count) {
+    TensorSource source = take(name, shape);
+    source.view = source.view.row_block(first, count);
+    source.stored.bytes = source.view.bytes();
+    return source;
   }
 
   /// As transformers 5 holds a layer's experts in memory: all of them in two tensors, each expert's
   /// gate rows above its up rows.
-  WeightView take_fused(const TensorKey& key) {
+  TensorSource take_fused(const TensorKey& key) {
     const std::string prefix = fused_prefix(key.layer);
     const auto& [n_experts, ffn, hidden] =
         std::tie(config_.n_experts, config_.ffn, config_.hidden);
     if (key.role == TensorRole::router) {
-      return table_.take(prefix + "gate.weight", detail::hf_shape_of(key.role, config_));
+      return take(prefix + "gate.weight", detail::hf_shape_of(key.role, config_));
     }
     if (key.role == TensorRole::expert_down) {
-      return table_.take(prefix + "experts.down_proj", {n_experts, hidden, ffn})
-          .row_block(key.expert * hidden, hidden);
+      return take_rows(prefix + "experts.down_proj", {n_experts, hidden, ffn}, key.expert * hidden,
+                       hidden);
     }
     const std::size_t half = key.role == TensorRole::expert_gate ? 0 : 1;
-    return table_.take(prefix + kGateUp, {n_experts, 2 * ffn, hidden})
-        .row_block((2 * key.expert + half) * ffn, ffn);
+    return take_rows(prefix + kGateUp, {n_experts, 2 * ffn, hidden}, (2 * key.expert + half) * ffn,
+                     ffn);
   }
 
   static std::string fused_prefix(std::size_t layer) {
@@ -151,66 +167,34 @@ class ModelReader {
   TensorTable& table_;
 };
 
-class HfCheckpoint final : public Checkpoint {
- public:
-  HfCheckpoint(const fs::path& directory, const LoadCallback& on_progress)
-      : directory_(directory), description_(describe(directory)) {
-    files_ = open_weights(directory, on_progress);
-    TensorTable table;
-    for (const SafetensorsFile& file : files_) table.add(file);
-    try {
-      views_ = ModelReader(config(), table).read();
-    } catch (const Error& e) {
-      throw Error(e.code(), quote(directory) + ": " + e.what());
-    }
-  }
-
-  const Config& config() const noexcept override { return description_.config; }
-  const GenerationDefaults& generation_defaults() const noexcept override {
-    return description_.defaults;
-  }
-
-  WeightView tensor(TensorKey key) const override {
-    detail::check_inside(key, config());
-    return views_[detail::position_of(key, config())];
-  }
-
-  std::optional<std::string> file(std::string_view name) const override {
-    const fs::path path = directory_ / name;
-    if (!is_there(path)) return std::nullopt;
-    return read_text_file(path, kMaxModelFileBytes);
-  }
-
-  std::size_t weight_bytes() const noexcept override {
-    std::size_t bytes = 0;
-    for (const WeightView& view : views_) bytes += view.bytes();
-    return config().tie_embeddings ? bytes - views_[0].bytes() : bytes;
-  }
-
-  void check_unchanged() const override {
-    for (const SafetensorsFile& file : files_) file.file().check_unchanged();
-  }
-
- private:
-  static detail::ModelDescription describe(const fs::path& directory) {
-    const fs::path config = directory / "config.json";
-    const fs::path generation = directory / "generation_config.json";
-    std::optional<NamedText> generation_text;
-    if (is_there(generation)) generation_text = {generation.native(), read_json_file(generation)};
-    return detail::describe_model({config.native(), read_json_file(config)}, generation_text);
-  }
-
-  fs::path directory_;
-  detail::ModelDescription description_;
-  std::vector<SafetensorsFile> files_;
-  std::vector<WeightView> views_;
-};
+detail::ModelDescription describe(const fs::path& directory) {
+  const fs::path config = directory / "config.json";
+  const fs::path generation = directory / "generation_config.json";
+  std::optional<NamedText> generation_text;
+  if (is_there(generation)) generation_text = {generation.native(), read_json_file(generation)};
+  return detail::describe_model({config.native(), read_json_file(config)}, generation_text);
+}
 
 }  // namespace
 
 std::unique_ptr<Checkpoint> detail::open_hf_checkpoint(const fs::path& directory,
                                                        const LoadCallback& on_progress) {
-  return std::make_unique<HfCheckpoint>(directory, on_progress);
+  detail::CheckpointParts parts{.description = describe(directory),
+                                .read_file = detail::files_in(directory)};
+  const auto files =
+      std::make_shared<const std::vector<SafetensorsFile>>(open_weights(directory, on_progress));
+  TensorTable table;
+  for (const SafetensorsFile& file : *files) {
+    table.add(detail::list_tensors(file));
+    parts.files.push_back(&file.file());
+  }
+  try {
+    parts.tensors = ModelReader(parts.description.config, table).read();
+  } catch (const Error& e) {
+    throw Error(e.code(), quote(directory) + ": " + e.what());
+  }
+  parts.owners.push_back(files);
+  return std::make_unique<detail::FileCheckpoint>(std::move(parts));
 }
 
 }  // namespace mixtral

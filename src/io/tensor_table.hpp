@@ -5,23 +5,19 @@
 #include <unordered_map>
 #include <vector>
 
-#include "mixtral/core/tensor.hpp"
-#include "mixtral/io/safetensors.hpp"
+#include "io/file_tensor.hpp"
 
 namespace mixtral::detail {
 
 class TensorTable {
  public:
-  /// Adds every tensor of `file`, which must stay in place. Throws Error(format) for a second tensor
-  /// of one name.
-  void add(const SafetensorsFile& file);
+  /// Throws Error(format) for a second tensor of one name.
+  void add(std::vector<FileTensor> tensors);
 
   bool contains(const std::string& name) const { return tensors_.contains(name); }
 
-  /// The tensor of this name as a matrix: its last dimension is the columns, the others the rows.
-  /// Throws Error(format) when it is missing or has another shape, Error(unsupported) when its
-  /// elements aren't F32, F16 or BF16.
-  WeightView take(const std::string& name, const std::vector<std::size_t>& shape);
+  /// The tensor of this name, which stays in place. Throws Error(format) when it is missing or has another shape.
+  const FileTensor& take(const std::string& name, const std::vector<std::size_t>& shape);
 
   /// Lets a tensor that the model doesn't need be there.
   void tolerate(const std::string& name);
@@ -31,8 +27,7 @@ class TensorTable {
 
  private:
   struct Item {
-    const SafetensorsFile* file;
-    const SafetensorsEntry* entry;
+    FileTensor tensor;
     bool used = false;
   };
 

@@ -19,35 +19,52 @@ const Config& validated(const Config& config) {
   return config;
 }
 
-/// A matrix that products take. Throws Error(unsupported) when there are no kernels for how it is stored.
-WeightView matrix(const Checkpoint& checkpoint, TensorKey key) {
-  const WeightView weight = checkpoint.tensor(key);
-  if (is_quantised(weight.dtype) && weight.layout != Layout::tiled) {
-    throw Error(ErrorCode::unsupported, "products of " + std::string(name_of(weight.dtype)) +
-                                            " weights need them in tiles, found rows");
-  }
-  return weight;
-}
+/// Takes the weights of a checkpoint and holds those that had to be decoded.
+class WeightLoader {
+ public:
+  explicit WeightLoader(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
 
-/// A row or matrix that is read element by element.
-WeightView plain(const Checkpoint& checkpoint, TensorKey key) {
-  const WeightView weight = checkpoint.tensor(key);
-  if (is_quantised(weight.dtype) || weight.layout != Layout::row_major) {
-    throw Error(ErrorCode::unsupported, "norms and routers have to be f32, f16 or bf16 in rows, found " +
-                                            std::string(name_of(weight.dtype)));
+  /// A matrix that products take. Throws Error(unsupported) when there are no kernels for how it is stored.
+  WeightView matrix(TensorKey key) {
+    const WeightView weight = load(key);
+    if (is_quantised(weight.dtype) && weight.layout != Layout::tiled) {
+      throw Error(ErrorCode::unsupported, "products of " + std::string(name_of(weight.dtype)) +
+                                              " weights need them in tiles, found rows");
+    }
+    return weight;
   }
-  return weight;
-}
 
-DecoderBlock make_block(const Checkpoint& checkpoint, std::size_t layer,
+  /// A row or matrix that is read element by element.
+  WeightView plain(TensorKey key) {
+    const WeightView weight = load(key);
+    if (is_quantised(weight.dtype) || weight.layout != Layout::row_major) {
+      throw Error(ErrorCode::unsupported,
+                  "norms and routers have to be f32, f16 or bf16 in rows, found " +
+                      std::string(name_of(weight.dtype)));
+    }
+    return weight;
+  }
+
+  WeightView load(TensorKey key) {
+    LoadedTensor tensor = checkpoint_.load(key);
+    if (tensor.memory) memory_.push_back(std::move(tensor.memory));
+    return tensor.view;
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  std::vector<std::shared_ptr<const void>> memory_;
+};
+
+DecoderBlock make_block(WeightLoader& weights, const Checkpoint& checkpoint, std::size_t layer,
                         const KernelTable& kernels) {
   const Config& config = checkpoint.config();
   const auto eps = static_cast<float>(config.rms_norm_eps);
   const auto weight = [&](TensorRole role, std::size_t expert = 0) {
-    return matrix(checkpoint, {role, layer, expert});
+    return weights.matrix({role, layer, expert});
   };
   const auto norm = [&](TensorRole role) {
-    return RmsNorm(plain(checkpoint, {role, layer}), eps, kernels);
+    return RmsNorm(weights.plain({role, layer}), eps, kernels);
   };
   std::vector<Expert> experts;
   for (std::size_t e = 0; e < config.n_experts; ++e) {
@@ -59,9 +76,10 @@ DecoderBlock make_block(const Checkpoint& checkpoint, std::size_t layer,
       norm(TensorRole::attention_norm),
       Attention(Linear(weight(TensorRole::query)), Linear(weight(TensorRole::key)),
                 Linear(weight(TensorRole::value)), Linear(weight(TensorRole::output)),
-                {config.n_heads, config.n_kv_heads, config.head_dim, config.sliding_window}),
+                {config.n_heads, config.n_kv_heads, config.head_dim, config.sliding_window,
+                 checkpoint.rotary_order()}),
       norm(TensorRole::ffn_norm),
-      Moe(Router(plain(checkpoint, {TensorRole::router, layer})), std::move(experts), config.top_k));
+      Moe(Router(weights.plain({TensorRole::router, layer})), std::move(experts), config.top_k));
 }
 
 std::size_t n_logits(const BatchItem& item) noexcept {
@@ -139,13 +157,14 @@ struct Mixtral::Impl {
         kernels(kernel_table(isa)),
         gemm_kind(detail::select_gemm(options.gemm)),
         gemm(detail::make_gemm(gemm_kind, kernels)),
-        embedding(checkpoint->tensor({TensorRole::embedding})),
+        weights(*checkpoint),
+        embedding(weights.load({TensorRole::embedding})),
         rotary(config.head_dim, config.rope_theta),
-        final_norm(plain(*checkpoint, {TensorRole::final_norm}),
+        final_norm(weights.plain({TensorRole::final_norm}),
                    static_cast<float>(config.rms_norm_eps), kernels),
-        lm_head(matrix(*checkpoint, {TensorRole::lm_head})) {
+        lm_head(weights.matrix({TensorRole::lm_head})) {
     for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
-      blocks.push_back(make_block(*checkpoint, layer, kernels));
+      blocks.push_back(make_block(weights, *checkpoint, layer, kernels));
     }
   }
 
@@ -197,6 +216,7 @@ struct Mixtral::Impl {
   const KernelTable& kernels;
   GemmKind gemm_kind;
   std::unique_ptr<GemmBackend> gemm;
+  WeightLoader weights;
   Embedding embedding;
   Rotary rotary;
   std::vector<DecoderBlock> blocks;  // [n_layers]

@@ -48,10 +48,12 @@ class BlockColumn {
     for (const Field& field : F::kFields) {
       for (std::size_t unit = 0; unit < field.count; ++unit) {
         std::byte* units = bytes_ + field.offset + unit * field.unit;
-        if (field.unit == 2) {
+        if (field.unit == 4) {
+          move.template operator()<4>(units);
+        } else if (field.unit == 2) {
           move.template operator()<2>(units);
         } else {
-          move.template operator()<4>(units);
+          move.template operator()<1>(units);
         }
       }
     }

@@ -35,6 +35,12 @@ struct Config {
   std::size_t group_size() const noexcept { return n_heads / n_kv_heads; }
 };
 
+/// Which two rows of a head of queries or keys the rotary embedding turns together.
+enum class RotaryOrder {
+  half_split,   ///< p and p + head_dim / 2, as Hugging Face and native files have them
+  interleaved,  ///< 2 p and 2 p + 1, as GGUF files and Mistral's own checkpoints have them
+};
+
 /// Throws Error(invalid_argument or unsupported), naming the field, when a model can't be built from
 /// `config`: zero or absurd sizes, heads that don't divide, top_k > n_experts, ids out of range.
 void validate(const Config& config);

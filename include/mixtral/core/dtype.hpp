@@ -16,9 +16,10 @@ enum class DType : std::uint8_t {
   q8_0, q4_0, q4_1, q5_0, q5_1,
   q2_k, q3_k, q4_k, q5_k, q6_k,
   iq4_nl, iq4_xs,
+  mxfp4,
 };
 
-inline constexpr std::size_t kDTypeCount = 15;
+inline constexpr std::size_t kDTypeCount = 16;
 
 /// What a type stores as one unit.
 struct BlockShape {
@@ -35,7 +36,7 @@ inline constexpr DTypeTraits kDTypeTraits[kDTypeCount] = {
     {"f32", {1, 4}},      {"f16", {1, 2}},      {"bf16", {1, 2}},     {"q8_0", {32, 34}},
     {"q4_0", {32, 18}},   {"q4_1", {32, 20}},   {"q5_0", {32, 22}},   {"q5_1", {32, 24}},
     {"q2_k", {256, 84}},  {"q3_k", {256, 110}}, {"q4_k", {256, 144}}, {"q5_k", {256, 176}},
-    {"q6_k", {256, 210}}, {"iq4_nl", {32, 18}}, {"iq4_xs", {256, 136}},
+    {"q6_k", {256, 210}}, {"iq4_nl", {32, 18}}, {"iq4_xs", {256, 136}}, {"mxfp4", {32, 17}},
 };
 }  // namespace detail
 

@@ -20,8 +20,8 @@ enum class TensorRole {
   final_norm,      ///< [1, hidden]
   lm_head,         ///< [vocab, hidden]; the embedding itself when tied
   attention_norm,  ///< [1, hidden]
-  query,           ///< [n_heads * head_dim, hidden], rotate-half order
-  key,             ///< [n_kv_heads * head_dim, hidden], rotate-half order
+  query,           ///< [n_heads * head_dim, hidden], rows in the checkpoint's RotaryOrder
+  key,             ///< [n_kv_heads * head_dim, hidden], likewise
   value,           ///< [n_kv_heads * head_dim, hidden]
   output,          ///< [hidden, n_heads * head_dim]
   ffn_norm,        ///< [1, hidden]
@@ -72,6 +72,19 @@ inline constexpr std::string_view kModelFiles[] = {
 /// The most bytes that one of them may have.
 inline constexpr std::size_t kMaxModelFileBytes = std::size_t{1} << 26;
 
+/// How the files hold a tensor, for people.
+struct StoredTensor {
+  std::string name;       ///< in the file; that of the whole where the tensor is a part of it
+  std::string type;       ///< as the format calls it, such as "Q4_K" or "AWQ 4-bit"
+  std::size_t bytes = 0;  ///< that it takes there
+};
+
+/// A tensor with its bytes.
+struct LoadedTensor {
+  WeightView view;
+  std::shared_ptr<const void> memory = {};  ///< holds the bytes; null when they lie in the mapped file
+};
+
 /// An open checkpoint, complete and checked: every tensor of the config exists with its shape.
 /// Immutable; safe to use from any number of threads.
 class Checkpoint {
@@ -81,14 +94,25 @@ class Checkpoint {
   virtual const Config& config() const noexcept = 0;
   virtual const GenerationDefaults& generation_defaults() const noexcept = 0;
 
-  /// The tensor's bytes in the mapped file, valid for the life of the checkpoint.
+  /// The tensor's type, shape and layout, and its bytes in the mapped file, valid for the life of the
+  /// checkpoint; null for a tensor that is stored in another form than this one, which `load` decodes.
   virtual WeightView tensor(TensorKey key) const = 0;
+
+  /// The tensor with its bytes, decoded if need be. Throws Error(out_of_memory).
+  virtual LoadedTensor load(TensorKey key) const { return {tensor(key)}; }
+
+  virtual StoredTensor stored(TensorKey key) const {
+    const WeightView view = tensor(key);
+    return {name_of(key), std::string(name_of(view.dtype)), view.bytes()};
+  }
+
+  virtual RotaryOrder rotary_order() const noexcept { return RotaryOrder::half_split; }
 
   /// The content of the file of this name (one of kModelFiles) that came with the weights; nothing
   /// when there is none. Throws Error(io) when it can't be read, Error(format) when it is too large.
   virtual std::optional<std::string> file(std::string_view /*name*/) const { return std::nullopt; }
 
-  /// Bytes of all tensors.
+  /// Bytes of all tensors as `tensor` describes them.
   virtual std::size_t weight_bytes() const noexcept = 0;
 
   /// Throws Error(io) when a mapped file has become shorter than its mapping: reading on would

@@ -5,6 +5,7 @@
 #include "mixtral/kernels/elementwise.hpp"
 #include "mixtral/kernels/gemm.hpp"
 #include "mixtral/kernels/rms_norm.hpp"
+#include "mixtral/kernels/row_gemm.hpp"
 #include "mixtral/kernels/quantise_activations.hpp"
 #include "mixtral/kernels/table.hpp"
 #include "mixtral/kernels/tiled_gemm.hpp"
@@ -31,10 +32,12 @@ constexpr KernelTable::Gemm tiled_bf16_or_null() noexcept {
 }
 
 template <class Arch, class... Formats>
-constexpr void add_tiled(quant::FormatList<Formats...>, KernelTable& table) noexcept {
+constexpr void add_quantised(quant::FormatList<Formats...>, KernelTable& table) noexcept {
   ((table.tiled_q8[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_q8<Arch, Formats>), ...);
   ((table.tiled_f32[static_cast<std::size_t>(Formats::kDType)] = &tiled_gemm_f32<Arch, Formats>),
    ...);
+  ((table.row_q8[static_cast<std::size_t>(Formats::kDType)] = &row_gemm_q8<Arch, Formats>), ...);
+  ((table.row_f32[static_cast<std::size_t>(Formats::kDType)] = &row_gemm_f32<Arch, Formats>), ...);
 }
 
 /// The kernels of Arch. Programs that use the layers without linking the library make their own
@@ -59,7 +62,7 @@ constexpr KernelTable make_table() noexcept {
       .widen = {&widen<Arch, float>, &widen<Arch, F16>, &widen<Arch, BF16>},
   };
   table.tiled_f32[static_cast<std::size_t>(DType::bf16)] = &tiled_gemm_f32<Arch, quant::BF16Pairs>;
-  add_tiled<Arch>(quant::AllFormats{}, table);
+  add_quantised<Arch>(quant::AllFormats{}, table);
   return table;
 }
 

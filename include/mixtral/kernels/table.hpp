@@ -22,6 +22,7 @@ struct GemmArgs {
   std::size_t n_rows;
   std::size_t n_tokens;
   std::size_t depth;
+  bool adds = false;  ///< to what `out` holds; the tiled products alone can
 };
 
 /// Running state of an online softmax over values: for each token and query head the largest score so
@@ -69,6 +70,9 @@ struct KernelTable {
   std::array<Gemm, kDTypeCount> tiled_q8 = {};
   std::array<Gemm, kDTypeCount> tiled_f32 = {};
   Gemm tiled_bf16 = nullptr;
+  /// Likewise for rows of blocks; bit for bit the products of the same weights in tiles.
+  std::array<Gemm, kDTypeCount> row_q8 = {};
+  std::array<Gemm, kDTypeCount> row_f32 = {};
 
   /// Rounds n values to blocks that lie `stride` bytes apart (quant/activations.hpp).
   using Blocks = void (*)(const float* values, std::size_t n, std::byte* out,

@@ -64,6 +64,10 @@ __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, T
       const TokenGroup tokens = token_group(args, first);
       TileSums sums;
       __builtin_memset(&sums, 0, tokens.size * sizeof sums.values[0]);
+      for (std::size_t t = 0; args.adds && t < tokens.size; ++t) {
+        __builtin_memcpy(sums.values[t], args.out + (first + t) * args.out_stride + row,
+                         n_rows * sizeof(float));
+      }
       tile(data, tokens, sums);
       for (std::size_t t = 0; t < tokens.size; ++t) {
         __builtin_memcpy(args.out + (first + t) * args.out_stride + row, sums.values[t],
@@ -213,8 +217,14 @@ void tiled_gemv_q8(const GemmArgs& args) noexcept {
   };
   for (std::size_t tile_row = 0; tile_row < args.n_rows; tile_row += kTileRows) {
     const std::byte* block = args.weights + tile_row / kTileRows * args.weight_stride;
+    const std::size_t left = args.n_rows - tile_row;
+    const std::size_t out_bytes = (left < kTileRows ? left : kTileRows) * sizeof(float);
+    alignas(64) float out[kTileRows] = {};
+    if (args.adds) __builtin_memcpy(out, args.out + tile_row, out_bytes);
     simd::Vec<Arch> sums[kTileRows / kWidth];
-    for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
+    for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+      sums[v] = simd::load<Arch>(static_cast<const float*>(out + v * kWidth));
+    }
     std::size_t k = 0;
     for (; k + kStep <= args.depth; k += kStep, block += kStepBytes) {
 #pragma GCC unroll 4
@@ -230,13 +240,10 @@ void tiled_gemv_q8(const GemmArgs& args) noexcept {
         sums[v] = add_both_halves<Arch, F, 1>(block, 0, v * kWidth, activations(k), sums[v]);
       }
     }
-    alignas(64) float out[kTileRows];
     for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
       simd::store<Arch>(out + v * kWidth, sums[v]);
     }
-    const std::size_t left = args.n_rows - tile_row;
-    __builtin_memcpy(args.out + tile_row, out,
-                     (left < kTileRows ? left : kTileRows) * sizeof(float));
+    __builtin_memcpy(args.out + tile_row, out, out_bytes);
   }
 }
 

@@ -27,6 +27,7 @@ struct AttentionShape {
   std::size_t n_kv_heads;
   std::size_t head_dim;
   std::optional<std::size_t> sliding_window;
+  RotaryOrder rotary_order = RotaryOrder::half_split;  // of the rows of queries and keys
 
   std::size_t group() const noexcept { return n_heads / n_kv_heads; }
   std::size_t q_dim() const noexcept { return n_heads * head_dim; }
@@ -47,7 +48,7 @@ struct AttentionScratch {
         out(max_tokens * shape.q_dim()),
         cos(max_tokens * shape.head_dim / 2),
         sin(max_tokens * shape.head_dim / 2),
-        key_rows(n_threads * shape.head_dim * sizeof(float)),
+        heads(n_threads * shape.head_dim),
         packed(n_threads * max_tile * shape.group() * shape.head_dim),
         tile_states(n_threads * 2 * max_tile * shape.group()),
         unit_states(max_split_heads * max_units * shape.group() * (shape.head_dim + 2)),
@@ -55,7 +56,7 @@ struct AttentionScratch {
 
   std::size_t bytes() const noexcept {
     return queries.bytes() + keys.bytes() + values.bytes() + out.bytes() + cos.bytes() +
-           sin.bytes() + key_rows.bytes() + packed.bytes() + tile_states.bytes() +
+           sin.bytes() + heads.bytes() + packed.bytes() + tile_states.bytes() +
            unit_states.bytes() + narrowed.bytes();
   }
 
@@ -71,7 +72,7 @@ struct AttentionScratch {
   AlignedBuffer<float> out;           // [n_tokens, n_heads, head_dim]
   AlignedBuffer<float> cos;           // [n_tokens, head_dim / 2]
   AlignedBuffer<float> sin;           // [n_tokens, head_dim / 2]
-  AlignedBuffer<std::byte> key_rows;  // [n_threads, head_dim] in the cache's type
+  AlignedBuffer<float> heads;         // [n_threads, head_dim] one head on its way
   AlignedBuffer<float> packed;        // [n_threads, max_tile, group, head_dim]
   AlignedBuffer<float> tile_states;   // [n_threads, max and sum, max_tile, group]
   AlignedBuffer<float> unit_states;   // [max_split_heads, max_units, max, sum and values of a group]
@@ -127,23 +128,38 @@ class Attention {
       const float* cos = scratch.cos.data() + token * half;
       const float* sin = scratch.sin.data() + token * half;
       float* queries = scratch.queries.data() + token * shape_.q_dim();
+      float* const spare = scratch.heads.data() + worker * shape_.head_dim;
       for (std::size_t h = 0; h < shape_.n_heads; ++h) {
-        kernels.rope(queries + h * shape_.head_dim, cos, sin, half);
+        float* query = queries + h * shape_.head_dim;
+        split_halves(query, spare);
+        kernels.rope(query, cos, sin, half);
       }
       kernels.multiply(scale, shape_.q_dim(), queries);
 
       const auto [cache, position] = places[token];
       const auto narrow = kernels.narrow[static_cast<std::size_t>(cache->dtype())];
-      std::byte* row = scratch.key_rows.data() + worker * shape_.head_dim * sizeof(float);
+      auto* const row = reinterpret_cast<std::byte*>(spare);  // the key in the cache's type
       for (std::size_t h = 0; h < shape_.n_kv_heads; ++h) {
         const std::size_t head = token * shape_.kv_dim() + h * shape_.head_dim;
         float* key = scratch.keys.data() + head;
+        split_halves(key, spare);
         kernels.rope(key, cos, sin, half);
         narrow(key, shape_.head_dim, row);
         cache->set_key(layer, h, position, row);
         narrow(scratch.values.data() + head, shape_.head_dim, cache->value(layer, h, position));
       }
     });
+  }
+
+  /// Puts the elements of a head, as the weights' rows gave them, in half-split order.
+  void split_halves(float* head, float* spare) const noexcept {
+    if (shape_.rotary_order == RotaryOrder::half_split) return;
+    const std::size_t half = shape_.head_dim / 2;
+    std::copy_n(head, shape_.head_dim, spare);
+    for (std::size_t p = 0; p < half; ++p) {
+      head[p] = spare[2 * p];
+      head[p + half] = spare[2 * p + 1];
+    }
   }
 
   std::size_t window() const noexcept {

@@ -59,10 +59,9 @@ struct Compute {
  private:
   ActivationForm form_for(const WeightView& weight) const noexcept {
     if (!round_activations) return ActivationForm::f32;
-    const bool tiled = weight.layout == Layout::tiled;
-    if (tiled && is_quantised(weight.dtype)) return ActivationForm::q8_blocks;
+    if (is_quantised(weight.dtype)) return ActivationForm::q8_blocks;
     if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
-    return tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
+    return weight.layout == Layout::tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
   }
 };
 

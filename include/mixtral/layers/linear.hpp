@@ -29,7 +29,7 @@ inline constexpr std::size_t kTasksPerThread = 8;
 inline bool uses_backend(const Compute& compute, const WeightView& weight,
                          std::size_t n_tokens) noexcept {
   return compute.gemm != nullptr && n_tokens >= compute.gemm->min_tokens() &&
-         weight.layout == Layout::row_major;
+         weight.layout == Layout::row_major && !is_quantised(weight.dtype);
 }
 
 /// The most weight rows that one task gets.
@@ -61,15 +61,17 @@ inline std::size_t n_tiles(const WeightView& weight, std::size_t rows) noexcept 
 inline KernelTable::Gemm native_gemm(const KernelTable& kernels, const WeightView& weight,
                                      ActivationForm form) noexcept {
   const auto dtype = static_cast<std::size_t>(weight.dtype);
+  const bool tiled = weight.layout == Layout::tiled;
   switch (form) {
     case ActivationForm::q8_blocks:
-      return kernels.tiled_q8[dtype];
+      return tiled ? kernels.tiled_q8[dtype] : kernels.row_q8[dtype];
     case ActivationForm::bf16_blocks:
       return kernels.tiled_bf16;
     case ActivationForm::bf16:
       return kernels.gemm_bf16;
     case ActivationForm::f32:
-      return weight.layout == Layout::tiled ? kernels.tiled_f32[dtype] : kernels.gemm_f32[dtype];
+      if (tiled) return kernels.tiled_f32[dtype];
+      return is_quantised(weight.dtype) ? kernels.row_f32[dtype] : kernels.gemm_f32[dtype];
   }
   return nullptr;
 }

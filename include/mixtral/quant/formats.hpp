@@ -3,6 +3,7 @@
 
 #include "mixtral/quant/iq4_nl.hpp"
 #include "mixtral/quant/iq4_xs.hpp"
+#include "mixtral/quant/mxfp4.hpp"
 #include "mixtral/quant/q2_k.hpp"
 #include "mixtral/quant/q3_k.hpp"
 #include "mixtral/quant/q4_0.hpp"
@@ -31,6 +32,7 @@ struct FormatList {
 };
 
 using AllFormats =
-    FormatList<Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS>;
+    FormatList<Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS,
+               MXFP4>;
 
 }  // namespace mixtral::quant

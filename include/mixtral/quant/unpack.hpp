@@ -32,6 +32,10 @@ struct TileBlock {
         reinterpret_cast<const BF16*>(data + tile_offset<F>(field, index) + 2 * row));
     return std::bit_cast<simd::Words<Arch>>(upper) >> 16;
   }
+  /// Unit `index` of a field of bytes, one row per lane.
+  simd::Words<Arch> bytes(std::size_t field, std::size_t index) const noexcept {
+    return simd::load_bytes<Arch>(data + tile_offset<F>(field, index) + row);
+  }
   /// Unit `index` of a field of f16, widened.
   simd::Vec<Arch> halves(std::size_t field, std::size_t index) const noexcept {
     return simd::load<Arch>(

@@ -29,6 +29,14 @@ Words<Arch> load_words(const std::byte* from) noexcept {
   return Words<Arch>::load_unaligned(reinterpret_cast<const std::uint32_t*>(from));
 }
 
+/// Words of one byte each.
+template <class Arch>
+Words<Arch> load_bytes(const std::byte* from) noexcept {
+  std::uint32_t words[kWidth<Arch>];
+  for (std::size_t i = 0; i < kWidth<Arch>; ++i) words[i] = std::to_integer<std::uint32_t>(from[i]);
+  return Words<Arch>::load_unaligned(words);
+}
+
 template <class Arch>
 Words<Arch> broadcast_word(std::uint32_t value) noexcept {
   return Words<Arch>::broadcast(value);

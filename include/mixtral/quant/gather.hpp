@@ -1,0 +1,63 @@
+// From rows of blocks to a tile, at the speed of the products that want it.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "mixtral/quant/tile.hpp"
+#include "mixtral/simd/transpose.hpp"
+
+namespace mixtral::quant {
+namespace detail {
+
+/// Copies unit `index` of field `f` of the kTransposedRows rows at `rows`.
+template <class F, std::size_t f>
+__attribute__((always_inline)) inline void gather_unit(const std::byte* rows, std::size_t stride,
+                                                       std::size_t index, std::byte* to) noexcept {
+  constexpr Field kField = F::kFields[f];
+  const std::byte* from = rows + kField.offset + index * kField.unit;
+#pragma GCC unroll 8
+  for (std::size_t row = 0; row < simd::kTransposedRows; ++row) {
+    __builtin_memcpy(to + row * kField.unit, from + row * stride, kField.unit);
+  }
+}
+
+/// Field `f` of the kTransposedRows rows at `rows`, which are rows [row, ..) of the tile.
+template <class Arch, class F, std::size_t f>
+__attribute__((always_inline)) inline void gather_field(const std::byte* rows, std::size_t stride,
+                                                        std::size_t row, std::byte* tile) noexcept {
+  constexpr Field kField = F::kFields[f];
+  constexpr std::size_t kUnitBytes = kTileRows * kField.unit;
+  std::byte* to = tile + tile_offset<F>(f) + row * kField.unit;
+  std::size_t index = 0;
+  if constexpr (kField.unit == 4) {
+    for (; index + 4 <= kField.count; index += 4) {
+      simd::transpose_words<Arch, 4>(rows + kField.offset + 4 * index, stride, to + index * kUnitBytes,
+                                     kUnitBytes);
+    }
+    // Three units, and whatever of the block follows them.
+    constexpr std::size_t kRest = kField.offset + kField.count / 4 * 16;
+    if constexpr (kField.count % 4 == 3 && kRest + 16 <= kBlockBytes<F>) {
+      simd::transpose_words<Arch, 3>(rows + kRest, stride, to + index * kUnitBytes, kUnitBytes);
+      return;
+    }
+  }
+  for (; index < kField.count; ++index) {
+    gather_unit<F, f>(rows, stride, index, to + index * kUnitBytes);
+  }
+}
+
+}  // namespace detail
+
+/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void gather_block(const std::byte* rows, std::size_t stride,
+                                                        std::byte* tile) noexcept {
+  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows) {
+    [&]<std::size_t... f>(std::index_sequence<f...>) {
+      (detail::gather_field<Arch, F, f>(rows + row * stride, stride, row, tile), ...);
+    }(std::make_index_sequence<F::kFields.size()>{});
+  }
+}
+
+}  // namespace mixtral::quant
