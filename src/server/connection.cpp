@@ -65,7 +65,7 @@ bool Connection::wait_for_request(const std::function<bool()>& goes_on) {
   }
   record_ = Record();
   deadline_ = Clock::now() + limits_.request;
-  n_header_left_ = kMaxHeaderBytes;
+  n_left_ = kMaxHeaderBytes;
   return true;
 }
 
@@ -89,9 +89,9 @@ bool Connection::fill() {
 
 ssize_t Connection::read(char* data, std::size_t size) {
   if (begin_ == end_ && !fill()) return -1;
-  const std::size_t n = std::min({size, end_ - begin_, n_header_left_});
+  const std::size_t n = std::min({size, end_ - begin_, n_left_});
   if (n == 0) return -1;
-  if (n_header_left_ != std::string::npos) n_header_left_ -= n;
+  n_left_ -= n;
   std::memcpy(data, buffer_.data() + begin_, n);
   begin_ += n;
   return static_cast<ssize_t>(n);

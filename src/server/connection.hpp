@@ -29,8 +29,8 @@ class Connection : public httplib::Stream {
   /// Waits for a request's first byte while `goes_on`. False when none comes.
   bool wait_for_request(const std::function<bool()>& goes_on);
 
-  /// The headers have been read: what follows isn't bound by their size.
-  void begin_body() noexcept { n_header_left_ = std::string::npos; }
+  /// The headers have been read; at most `max_bytes` may follow, the marks between chunks included.
+  void begin_body(std::size_t max_bytes) noexcept { n_left_ = max_bytes; }
 
   /// The client has closed its side or is unreachable.
   bool is_gone() const noexcept;
@@ -56,7 +56,7 @@ class Connection : public httplib::Stream {
   int socket_;
   ConnectionLimits limits_;
   Clock::time_point deadline_ = {};
-  std::size_t n_header_left_ = 0;
+  std::size_t n_left_ = 0;  // bytes of the request that will be read
   bool is_last_ = false;
   Record record_;
   std::array<char, 16384> buffer_;

@@ -20,6 +20,7 @@ using api::ApiError;
 
 constexpr int kBacklog = 512;
 constexpr std::size_t kMaxSurplus = 32;  // connections that are there to be told that there are too many
+constexpr std::size_t kMaxChunkMarks = 64 << 10;
 constexpr const char* kAnyPath = R"([\s\S]*)";
 
 /// cpp-httplib doesn't hand the connection to its handlers; but each connection has a thread of its own.
@@ -118,7 +119,11 @@ HttpServer::~HttpServer() {
 }
 
 void HttpServer::set_handlers() {
-  set_tcp_nodelay(true);
+  // Not the library's SO_REUSEPORT, with which two servers would share a port.
+  set_socket_options([](socket_t socket) {
+    const int on = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
   keep_alive_timeout_sec_ = options_.limits.keep_alive.count();
   keep_alive_max_count_ = 1000000;  // stated in replies; there is no limit
   set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
@@ -233,7 +238,7 @@ void HttpServer::serve_requests(Connection& connection) {
     } counted(n_requests_);
     bool is_closed = false;
     const bool is_fine = process_request(connection, false, is_closed, [&](httplib::Request& request) {
-      connection.begin_body();
+      connection.begin_body(options_.max_body_bytes + kMaxChunkMarks);
       request.ranges.clear();
       request.headers.erase("Accept-Encoding");  // compressing takes time from the model
     });
