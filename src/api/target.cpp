@@ -9,7 +9,6 @@ namespace mixtral::api {
 namespace {
 
 constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, a space in a piece
-constexpr std::size_t kDefaultContext = 4096;              // as ContextOptions has it
 
 /// The byte of a piece such as "<0x0A>".
 unsigned char byte_of(std::string_view piece) {
@@ -24,17 +23,6 @@ void require_room(std::size_t n_prompt, std::size_t n_ctx, const char* field) {
 }
 
 }  // namespace
-
-Target Target::of(const Model& model, std::size_t n_ctx) {
-  const std::size_t most = model.config().max_position;
-  return {.tokenizer = model.has_tokenizer() ? model.shared_tokenizer() : nullptr,
-          .chat_version = model.chat_version(),
-          .vocab = model.config().vocab,
-          .n_ctx = n_ctx > 0 ? n_ctx : std::min(kDefaultContext, most),
-          .sampling = model.default_sampling(),
-          .max_new_tokens = model.network().checkpoint().generation_defaults().max_new_tokens,
-          .eos_ids = model.config().eos_ids};
-}
 
 const Tokenizer& Target::require_tokenizer(const char* field) const {
   if (tokenizer) return *tokenizer;

@@ -17,5 +17,8 @@ void add_convert(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_synth(CLI::App& app);
 void add_bench(CLI::App& app);
+#ifdef MIXTRAL_HAS_SERVER
+void add_serve(CLI::App& app);
+#endif
 
 }  // namespace mixtral::cli

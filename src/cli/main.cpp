@@ -44,6 +44,9 @@ void add_commands(CLI::App& app) {
   add_verify(app);
   add_synth(app);
   add_bench(app);
+#ifdef MIXTRAL_HAS_SERVER
+  add_serve(app);
+#endif
 }
 
 bool has_command(CLI::App& app, const std::string& name) {
