@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/eval/data: small data sets of our own in the file formats and layouts of the published ones
-(PyPI `pyarrow` 26.0.1), and one table in many kinds of Parquet. A seed decides everything.
+(PyPI `pyarrow` 26.0.1), and one table in many kinds of Parquet; also the fuzzer's corpus. A seed decides
+everything. Run make_goldens.py afterwards, whose results lie in the same folder.
 
     python3 make_data.py
 """
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 DATA = pathlib.Path(__file__).parent / "data"
+CORPUS = pathlib.Path(__file__).parent.parent / "fuzz" / "corpus" / "parquet"
 THINGS = ["river", "lamp", "école", "wheel", "stone", "kettle", "ship", "garden", "clock", "piano"]
 QUALITIES = ["heavy", "blue", "very old", "made of glass", "naïve", "longer than a day", "Ωmega"]
 NAMES = ["Ann", "Ben", "Chloé", "Dov", "Eva", "Finn"]
@@ -176,6 +178,13 @@ def parquet(rng):
                           "delta": {"use_dictionary": False,
                                     "column_encoding": {"id": "DELTA_BINARY_PACKED"}}}.items():
         pq.write_table(table, directory / f"unsupported_{name}.parquet", **options)
+    shutil.rmtree(CORPUS, ignore_errors=True)
+    CORPUS.mkdir(parents=True)
+    for codec in ["none", "snappy", "gzip", "zstd"]:
+        for version in ["1.0", "2.0"]:
+            pq.write_table(parquet_table(rng, 4), CORPUS / f"{codec}_v{version[0]}",
+                           compression=codec, data_page_version=version, store_schema=False,
+                           use_dictionary=["text"], row_group_size=3, write_statistics=False)
 
 
 def main():
