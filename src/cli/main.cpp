@@ -39,6 +39,7 @@ void add_commands(CLI::App& app) {
   add_detokenize(app);
   add_logits(app);
   add_perplexity(app);
+  add_eval(app);
   add_info(app);
   add_convert(app);
   add_verify(app);
