@@ -154,10 +154,15 @@ TEST_CASE("tiled weights give the same bits for every chunk size and thread coun
   }
 }
 
-TEST_CASE("quantised matrices in rows are refused") {
-  const Error error = error_of([] {
-    Mixtral network(std::make_shared<QuantisedCheckpoint>(DType::q4_k, As::rows));
-  });
-  CHECK(error.code() == ErrorCode::unsupported);
-  CHECK(std::string(error.what()).find("q4_k") != std::string::npos);
+TEST_CASE("quantised weights in rows give the bits of tiles") {
+  const std::vector<TokenId> ids = random_ids(70, 7);
+  for (const DType dtype : kQuantisedTypes) {
+    INFO(name_of(dtype));
+    for (const Precision precision : {Precision::automatic, Precision::f32}) {
+      const ComputeOptions options{.precision = precision};
+      const std::vector<float> expected = logits(dtype, As::tiles, options, ids);
+      CHECK(bit_difference(logits(dtype, As::rows, options, ids), expected) == "");
+      CHECK(bit_difference(logits(dtype, As::rows, options, ids, 1), expected) == "");
+    }
+  }
 }
