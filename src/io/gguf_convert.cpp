@@ -41,6 +41,8 @@ std::optional<std::uint32_t> file_type_of(const Recipe& recipe) noexcept {
 
 std::uint32_t number(std::size_t value) noexcept { return static_cast<std::uint32_t>(value); }
 
+std::uint32_t id(TokenId token) noexcept { return static_cast<std::uint32_t>(token); }
+
 void add_model(const Config& config, GgufMetadataWriter& metadata) {
   metadata.add("llama.block_count", number(config.n_layers));
   metadata.add("llama.context_length", number(config.max_position));
@@ -59,6 +61,8 @@ void add_model(const Config& config, GgufMetadataWriter& metadata) {
   metadata.add("llama.expert_count", number(config.n_experts));
   metadata.add("llama.expert_used_count", number(config.top_k));
   metadata.add("llama.vocab_size", number(config.vocab));
+  metadata.add("tokenizer.ggml.bos_token_id", id(config.bos_id));
+  if (!config.eos_ids.empty()) metadata.add("tokenizer.ggml.eos_token_id", id(config.eos_ids.front()));
 }
 
 std::int32_t type_of(TokenKind kind) noexcept {
@@ -117,10 +121,7 @@ void add_tokenizer(const Checkpoint& source, GgufMetadataWriter& metadata) {
   }
   metadata.add("tokenizer.ggml.pre", "default");
   add_pieces(*model, vocab, metadata);
-  metadata.add("tokenizer.ggml.bos_token_id", number(static_cast<std::size_t>(model->vocabulary.bos_id())));
-  metadata.add("tokenizer.ggml.eos_token_id", number(static_cast<std::size_t>(model->vocabulary.eos_id())));
-  metadata.add("tokenizer.ggml.unknown_token_id",
-               number(static_cast<std::size_t>(model->vocabulary.unk_id())));
+  metadata.add("tokenizer.ggml.unknown_token_id", id(model->vocabulary.unk_id()));
   const auto text = source.file("tokenizer_config.json");
   const nlohmann::json document = detail::parse_json_object(text.value_or("{}"), "tokenizer_config.json");
   const detail::JsonObject config(document, "tokenizer_config.json");
