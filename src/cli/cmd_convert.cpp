@@ -1,9 +1,12 @@
-// mixtral convert: packs a model into one native file.
+// mixtral convert: writes a model in another format, quantised or not.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "command.hpp"
@@ -11,6 +14,7 @@
 #include "mixtral/core/error.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/convert.hpp"
+#include "mixtral/io/gguf.hpp"
 #include "mixtral/io/recipe.hpp"
 #include "options.hpp"
 #include "progress.hpp"
@@ -19,9 +23,25 @@
 namespace mixtral::cli {
 namespace {
 
+/// A format that can be written.
+struct Format {
+  std::string_view name;
+  std::string_view extension;  ///< of files that have it unless --format says otherwise; empty for the rest
+  std::string_view default_recipe;
+  Recipe (*recipe)(std::string_view name, const Config& config);
+  ConvertReport (*convert)(const Checkpoint& source, const std::filesystem::path& path, const Recipe& recipe,
+                           const ConvertOptions& options, Executor& executor);
+};
+
+constexpr Format kFormats[] = {
+    {"gguf", ".gguf", kDefaultGgufRecipe, &named_gguf_recipe, &convert_to_gguf},
+    {"native", "", kDefaultRecipe, &named_recipe, &convert_checkpoint},
+};
+
 struct ConvertArguments {
   std::string source, target;
-  std::string to{kDefaultRecipe};
+  std::string format;
+  std::string to;
   std::string recipe_file;
   std::size_t n_threads = 0;
   bool force = false;
@@ -36,8 +56,18 @@ void check_is_free(const ConvertArguments& arguments) {
   }
 }
 
-Recipe choose_recipe(const ConvertArguments& arguments, const Config& config) {
-  if (arguments.recipe_file.empty()) return named_recipe(arguments.to, config);
+const Format& choose_format(const ConvertArguments& arguments) {
+  const std::string extension = std::filesystem::path(arguments.target).extension().string();
+  return *std::find_if(std::begin(kFormats), std::end(kFormats), [&](const Format& format) {
+    if (!arguments.format.empty()) return format.name == arguments.format;
+    return format.extension.empty() || format.extension == extension;
+  });
+}
+
+Recipe choose_recipe(const ConvertArguments& arguments, const Format& format, const Config& config) {
+  if (arguments.recipe_file.empty()) {
+    return format.recipe(arguments.to.empty() ? format.default_recipe : arguments.to, config);
+  }
   return parse_recipe(read_input(arguments.recipe_file), arguments.recipe_file);
 }
 
@@ -58,6 +88,7 @@ void print_report(const ConvertArguments& arguments, const Recipe& recipe,
                                {"n_tensors", s.n_tensors}});
     }
     return print_json({{"file", arguments.target},
+                       {"format", choose_format(arguments).name},
                        {"recipe", recipe.name},
                        {"file_bytes", file_bytes},
                        {"weight_bytes", report.weight_bytes},
@@ -81,7 +112,8 @@ void print_report(const ConvertArguments& arguments, const Recipe& recipe,
 void convert(const ConvertArguments& arguments) {
   check_is_free(arguments);
   const auto source = open_checkpoint(model_path(arguments.source));
-  const Recipe recipe = choose_recipe(arguments, source->config());
+  const Format& format = choose_format(arguments);
+  const Recipe recipe = choose_recipe(arguments, format, source->config());
   ThreadPool pool(arguments.n_threads);
   const auto start = std::chrono::steady_clock::now();
   ConvertReport report;
@@ -92,7 +124,7 @@ void convert(const ConvertArguments& arguments) {
       progress.update(written.done, written.total);
       return stop_signal() == 0;
     };
-    report = convert_checkpoint(*source, arguments.target, recipe, options, pool);
+    report = format.convert(*source, arguments.target, recipe, options, pool);
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   print_report(arguments, recipe, report, std::filesystem::file_size(arguments.target),
@@ -104,10 +136,11 @@ std::string footer() {
   for (const Mixture& mixture : kMixtures) {
     mixtures += "  " + std::string(mixture.name) + ": " + describe(mixture) + "\n";
   }
-  return "OUT is one file with the weights in the layout of the kernels, the configuration and the\n"
-         "tokenizer; every command takes it as MODEL. Norms and routers stay f32. With the name of a\n"
+  return "OUT is one file with the weights, the configuration and the tokenizer; every command takes it\n"
+         "as MODEL. A native file has the weights in the layout of the kernels and is the fastest. A file\n"
+         "OUT.gguf is one that llama.cpp reads too. Norms and routers stay f32. With the name of a\n"
          "type, all matrices have that type; mixtures give more bits where they count:\n" +
-         mixtures +
+         mixtures + "  and for GGUF, as in llama.cpp: " + std::string(gguf_recipe_names()) + "\n" +
          "In a mixture, what blocks don't divide gets a similar type with smaller blocks. A recipe\n"
          "file gives types to tensors by patterns of their names (mixtral info --tensors) or roles;\n"
          "the last rule that matches wins:\n"
@@ -116,6 +149,7 @@ std::string footer() {
          "Examples:\n"
          "  mixtral convert examples/models/pocket-mixtral pocket.mixtral --to q8_0\n"
          "  mixtral convert MODEL small.mixtral --to q4_k_mixed\n"
+         "  mixtral convert MODEL small.gguf --to q4_k_m\n"
          "  mixtral convert MODEL mine.mixtral --recipe mine.json --json";
 }
 
@@ -124,15 +158,22 @@ std::string footer() {
 void add_convert(CLI::App& app) {
   auto arguments = std::make_shared<ConvertArguments>();
   CLI::App* command =
-      app.add_subcommand("convert", "Pack a model into one file that loads at once, quantised or not");
+      app.add_subcommand("convert", "Write a model to one file, native or GGUF, quantised or not");
   command
       ->add_option("IN", arguments->source,
-                   "Hugging Face model directory, a file in it, or a native file")
+                   "Hugging Face model directory, a file in it, a GGUF file or a native file")
       ->required();
-  command->add_option("OUT", arguments->target, "The new file, such as model.mixtral")->required();
+  command->add_option("OUT", arguments->target, "The new file, such as model.mixtral or model.gguf")->required();
+  std::vector<std::string> formats;
+  for (const Format& format : kFormats) formats.emplace_back(format.name);
+  command
+      ->add_option("--format", arguments->format,
+                   "That of OUT (default: gguf for names that end with .gguf, else native)")
+      ->check(CLI::IsMember(formats));
   auto* to = command->add_option(
       "--to", arguments->to,
-      "A type (f32, f16, bf16, q8_0, q4_k, ..) or a mixture (default: " + arguments->to + ")");
+      "A type (f32, f16, bf16, q8_0, q4_k, ..) or a mixture (default: " + std::string(kDefaultRecipe) +
+          "; for GGUF " + std::string(kDefaultGgufRecipe) + ")");
   command->add_option("--recipe", arguments->recipe_file, "A recipe of your own, JSON; \"-\": standard input")
       ->excludes(to);
   add_threads_option(*command, arguments->n_threads);

@@ -77,6 +77,13 @@ Json describe_recipe(const Checkpoint& checkpoint) {
   }
 }
 
+/// What else the files say; null when they say nothing.
+Json describe_metadata(const Checkpoint& checkpoint) {
+  Json object;
+  for (const auto& [key, value] : checkpoint.metadata()) object[key] = value;
+  return object;
+}
+
 Json list_tensors(const Checkpoint& checkpoint) {
   Json tensors = Json::array();
   visit_tensors(checkpoint.config(), [&](const TensorKey& key) {
@@ -187,6 +194,7 @@ void info(const InfoOptions& options) {
       {"config", describe(model.config())},
       {"weights", describe(count_weights(checkpoint))},
       {"recipe", describe_recipe(checkpoint)},
+      {"metadata", describe_metadata(checkpoint)},
       {"memory", describe_memory(model, options.model)},
       {"compute", describe_compute(model.network(), options.model)},
       {"tokenizer", describe_tokenizer(model)},

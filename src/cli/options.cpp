@@ -68,7 +68,8 @@ DType ModelOptions::cache_dtype() const {
 void add_model_path(CLI::App& command, std::string& path) {
   command
       .add_option("MODEL", path,
-                  "Native file, Hugging Face model directory, or a .safetensors or .json file in it")
+                  "Native file, GGUF file, Hugging Face model directory, or a .safetensors or .json file\n"
+                  "in it")
       ->required();
 }
 

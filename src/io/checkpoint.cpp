@@ -4,6 +4,7 @@
 
 #include "core/message.hpp"
 #include "io/file_status.hpp"
+#include "io/gguf_checkpoint.hpp"
 #include "io/hf_checkpoint.hpp"
 #include "io/load_progress.hpp"
 #include "mixtral/core/error.hpp"
@@ -27,11 +28,19 @@ std::unique_ptr<Checkpoint> open_native_checkpoint(const fs::path& path,
 std::unique_ptr<Checkpoint> open_checkpoint(const fs::path& path, const LoadCallback& on_progress) {
   if (!detail::is_there(path)) {
     throw Error(ErrorCode::io, detail::quote(path) +
-                                   ": expected a Hugging Face model directory or a native file, "
-                                   "found nothing of that name");
+                                   ": expected a Hugging Face model directory, a GGUF file or a native "
+                                   "file, found nothing of that name");
   }
   std::error_code error;
-  if (fs::is_directory(path, error)) return detail::open_hf_checkpoint(path, on_progress);
+  if (fs::is_directory(path, error)) {
+    if (!detail::is_there(path / "config.json")) {
+      if (const auto file = detail::find_gguf_model(path)) {
+        return detail::open_gguf_checkpoint(*file, on_progress);
+      }
+    }
+    return detail::open_hf_checkpoint(path, on_progress);
+  }
+  if (detail::is_gguf_file(path)) return detail::open_gguf_checkpoint(path, on_progress);
   return open_native_checkpoint(path, on_progress);
 }
 

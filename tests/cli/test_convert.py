@@ -218,6 +218,68 @@ class NativeFile(NativeTest):
         self.assertRegex(text, r"\n  layers.3.expert_down.7  q8_0  256  256  tiled  \d+\n")
 
 
+class GgufFile(NativeTest):
+    def logits(self, path):
+        self.output("logits", path, "--ids", "1,300,1500,42,7,900", "--output", self.scratch / "out.npy")
+        return (self.scratch / "out.npy").read_bytes()
+
+    def test_every_command_takes_it(self):
+        path = self.convert(MODEL, "bf16", "model.gguf")
+        self.assertEqual(self.logits(path), self.logits(MODEL))
+        for command in ["tokenize", path, "Once upon", "--ids"], ["detokenize", path, "--ids", "300,301"], \
+                ["generate", path, "-p", "Once upon", "-n", 5, "--temperature", 0]:
+            plain = [MODEL if argument == path else argument for argument in command]
+            self.assertEqual(self.output(*command), self.output(*plain))
+
+    def test_quantised_it_gives_the_bits_of_the_native_file(self):
+        for to in "q8_0", "q5_k_mixed":
+            self.assertEqual(self.logits(self.convert(MODEL, to, f"{to}.gguf")),
+                             self.logits(self.convert(MODEL, to, to)))
+
+    def test_info(self):
+        info = self.json("info", self.convert(MODEL, "Q4_K_M", "model.gguf"), "--tensors")
+        plain = self.json("info", MODEL)
+        self.assertEqual(info["config"], plain["config"])
+        self.assertEqual(info["tokenizer"], plain["tokenizer"])
+        self.assertEqual(info["metadata"]["general.architecture"], "llama")
+        self.assertEqual(info["metadata"]["general.file_type"], "15")
+        self.assertEqual(info["metadata"]["tokenizer.ggml.tokens"], "2048 x string")
+        self.assertIsNone(plain["metadata"])
+        tensors = {tensor["name"]: tensor for tensor in info["tensors"]}
+        down = tensors["layers.3.expert_down.7"]
+        self.assertEqual((down["stored_name"], down["stored_type"]), ("blk.3.ffn_down_exps.weight", "Q6_K"))
+        self.assertEqual(down["layout"], "row_major")
+
+    def test_format_by_name_or_option(self):
+        path = self.scratch / "odd.name"
+        report = self.json("convert", MODEL, path, "--to", "q8_0", "--format", "gguf")
+        self.assertEqual(report["format"], "gguf")
+        self.assertEqual(path.read_bytes()[:4], b"GGUF")
+        self.assertEqual(self.json("convert", MODEL, self.scratch / "a.gguf", "--to", "q8_0",
+                                   "--format", "native")["format"], "native")
+        self.assertIsNotNone(self.json("info", self.scratch / "a.gguf")["recipe"])
+        self.assertEqual(self.json("convert", MODEL, self.scratch / "b.gguf")["recipe"], "q4_k_m")
+        self.assert_fails(USAGE, "convert", MODEL, self.scratch / "c.gguf", "--to", "q5", says=["q5", "q4_k_m"])
+
+    def test_back_to_a_native_file(self):
+        native = self.convert(self.convert(MODEL, "q8_0", "a.gguf"), "q8_0", "a.mixtral")
+        self.output("verify", native)
+        self.assertEqual(self.logits(native), self.logits(self.convert(MODEL, "q8_0", "b.mixtral")))
+        self.assertEqual(self.json("info", native)["tokenizer"], self.json("info", MODEL)["tokenizer"])
+
+    def test_directory_that_holds_one(self):
+        (self.scratch / "dir").mkdir()
+        self.convert(MODEL, "q8_0", "dir/model.gguf")
+        self.assertEqual(self.output("tokenize", self.scratch / "dir", "Once"),
+                         self.output("tokenize", MODEL, "Once"))
+        self.assertTrue(self.output("generate", self.scratch / "dir", "-p", "Once", "-n", 2))
+
+    def test_cut_off(self):
+        path = self.convert(MODEL, "q8_0", "model.gguf")
+        os.truncate(path, path.stat().st_size // 2)
+        self.assert_fails(BAD_MODEL, "info", path, says=[str(path), "cut off"])
+
+
 class Verify(NativeTest):
     def damage(self, path, offset):
         with open(path, "r+b") as file:

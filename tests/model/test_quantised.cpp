@@ -208,10 +208,17 @@ TEST_CASE("a cache of 8 bits changes logits little, and not with chunks or threa
   }
 }
 
-TEST_CASE("quantised matrices in rows are refused") {
-  const Error error = error_of([] {
-    Mixtral network(std::make_shared<QuantisedCheckpoint>(source_checkpoint(), "q4_k", As::rows));
-  });
-  CHECK(error.code() == ErrorCode::unsupported);
-  CHECK(std::string(error.what()).find("q4_k") != std::string::npos);
+TEST_CASE("quantised weights in rows give the bits of tiles") {
+  const std::vector<TokenId> ids = random_ids(70, 7);
+  for (const DType dtype : kQuantisedTypes) {
+    INFO(name_of(dtype));
+    for (const Precision precision : {Precision::automatic, Precision::f32}) {
+      const Run run{.compute = {.precision = precision}};
+      const std::vector<float> expected = logits(name_of(dtype), As::tiles, ids, run);
+      CHECK(bit_difference(logits(name_of(dtype), As::rows, ids, run), expected) == "");
+      Run by_one = run;
+      by_one.chunk = 1;
+      CHECK(bit_difference(logits(name_of(dtype), As::rows, ids, by_one), expected) == "");
+    }
+  }
 }

@@ -40,7 +40,7 @@ void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::
 }
 
 /// The same for the last rows of a matrix, `n_rows` < kTileRows; the others are zero.
-template <class F>
+template <class Arch, class F>
 void gather_some(const std::byte* rows, std::size_t stride, std::size_t n_rows, std::size_t blocks,
                  std::byte* tile) noexcept {
   __builtin_memset(tile, 0, blocks * kTileRows * quant::kBlockBytes<F>);
@@ -78,7 +78,7 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
       if (part.n_rows == kTileRows) {
         gather<Arch, F>(from, args.weight_stride, blocks, tile);
       } else {
-        gather_some<F>(from, args.weight_stride, part.n_rows, blocks, tile);
+        gather_some<Arch, F>(from, args.weight_stride, part.n_rows, blocks, tile);
       }
       part.activations = args.activations + activations_step(k);
       part.adds = k > 0;
