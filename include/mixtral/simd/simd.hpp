@@ -206,11 +206,25 @@ Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
 #endif
 }
 
+/// c - a * b, likewise.
+template <class Arch>
+Vec<Arch> subtract_product(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
+#if MIXTRAL_HAS_XSIMD_BASELINE
+  return xsimd::fnma(a, b, c);
+#else
+  return c - a * b;
+#endif
+}
+
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
 /// xsimd 8.1 leaves it to the compiler which product of a * b + c * d is fused: not the same everywhere.
 template <>
 inline Vec<Avx512> multiply_add<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
   return _mm512_fmadd_ps(a, b, c);
+}
+template <>
+inline Vec<Avx512> subtract_product<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
+  return _mm512_fnmadd_ps(a, b, c);
 }
 #endif
 
