@@ -27,8 +27,9 @@ struct Loops {
 };
 
 extern const Loops kBaselineLoops;
-extern const Loops kAvx2Loops;    // x86-64 builds only
-extern const Loops kAvx512Loops;  // x86-64 builds only
+extern const Loops kAvx2Loops;      // x86-64 builds only
+extern const Loops kAvx2VnniLoops;  // x86-64 builds only
+extern const Loops kAvx512Loops;    // x86-64 builds only
 
 /// Each sum is itself multiplied, or a product that never changes would leave the loop.
 template <class Arch>

@@ -396,24 +396,26 @@ void tiled_gemm_q8(const GemmArgs& args) noexcept {
 
 namespace detail {
 
-/// 32 elements of the depth of kWidth rows in f32: values[k] holds element k, one row per lane.
-template <class Arch>
+/// 32 elements of the depth of a tile in f32.
 struct WideWeights {
-  simd::Vec<Arch> values[32];
+  alignas(64) float values[32][kTileRows];
 };
 
-/// The first n elements from 32 * index on.
+/// The first n elements from 32 * index on, of kWidth rows from `row` on.
 template <class Arch, class F>
 void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std::size_t row,
-                   WideWeights<Arch>& out) noexcept {
+                   WideWeights& out) noexcept {
   using Block = quant::TileBlock<Arch, F>;
+  const auto store = [&](std::size_t k, simd::Vec<Arch> value) {
+    simd::store<Arch>(out.values[k] + row, value);
+  };
   if constexpr (F::kDType == DType::bf16) {
     for (std::size_t j = 0; j < n / 2; ++j) {
       const Block block{tile + (16 * index + j) * Block::kBytes, row};
       const simd::Words<Arch> pair = block.words(0, 0);
-      out.values[2 * j] = simd::as_float<Arch>(pair << 16);
-      out.values[2 * j + 1] =
-          simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u));
+      store(2 * j, simd::as_float<Arch>(pair << 16));
+      store(2 * j + 1,
+            simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u)));
     }
   } else {
     constexpr std::size_t kPerBlock = F::kElements / 32;
@@ -424,38 +426,122 @@ void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std:
       const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
                                      simd::broadcast_word<Arch>(255);
       const std::size_t s = k / F::kScaleElements;
-      const simd::Vec<Arch> value =
+      simd::Vec<Arch> value =
           simd::to_float<Arch>(byte) - simd::broadcast<Arch>(static_cast<float>(F::kZero));
-      out.values[k] = value * weights.scales[s];
-      if constexpr (F::kHasMin) out.values[k] = out.values[k] - weights.mins[s];
+      value = value * weights.scales[s];
+      if constexpr (F::kHasMin) value = value - weights.mins[s];
+      store(k, value);
     }
   }
+}
+
+/// Adds to the sums of kTokens tokens, `sums` and the following, n elements of kVectors * kWidth rows from
+/// `row` on. Not inline: the compiler would move weights into registers that the sums need.
+template <class Arch, std::size_t kVectors, std::size_t kTokens>
+__attribute__((noinline)) void add_wide(const WideWeights& weights, std::size_t n,
+                                        const float* const* x, std::size_t row,
+                                        float (*sums)[kTileRows]) noexcept {
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  simd::Vec<Arch> totals[kTokens][kVectors];
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      totals[t][v] = simd::load<Arch>(sums[t] + row + v * kWidth);
+    }
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    simd::Vec<Arch> w[kVectors];
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      w[v] = simd::load<Arch>(weights.values[k] + row + v * kWidth);
+    }
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const simd::Vec<Arch> value = simd::broadcast<Arch>(x[t][k]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        totals[t][v] = simd::multiply_add<Arch>(w[v], value, totals[t][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      simd::store<Arch>(sums[t] + row + v * kWidth, totals[t][v]);
+    }
+  }
+}
+
+/// add_wide for all rows, of kTokens tokens at a time while there are as many from `t` on.
+template <class Arch, std::size_t kVectors, std::size_t kTokens>
+__attribute__((always_inline)) inline void add_wide_blocks(const WideWeights& weights,
+                                                           std::size_t n, const float* const* x,
+                                                           std::size_t n_tokens, std::size_t& t,
+                                                           TileSums& sums) noexcept {
+  for (; t + kTokens <= n_tokens; t += kTokens) {
+    for (std::size_t row = 0; row < kTileRows; row += kVectors * simd::kWidth<Arch>) {
+      add_wide<Arch, kVectors, kTokens>(weights, n, x + t, row, sums.values + t);
+    }
+  }
+}
+
+/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers.
+template <class Arch>
+void tiled_gemv_wide(const GemmArgs& args) noexcept {
+  using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const float* x = reinterpret_cast<const float*>(
+      args.activations +
+      (args.activation_rows ? args.activation_rows[0] : 0) * args.activation_stride);
+  for_each_tile(args, [&](const std::byte* tile, const TokenGroup&, TileSums& out) {
+    simd::Vec<Arch> sums[kTileRows / kWidth];
+    for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
+    for (std::size_t k = 0; k < args.depth; k += 2, tile += Pairs::kBytes) {
+      const simd::Vec<Arch> even = simd::broadcast<Arch>(x[k]);
+      const simd::Vec<Arch> odd = simd::broadcast<Arch>(x[k + 1]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+        const simd::Words<Arch> pair = Pairs{tile, v * kWidth}.words(0, 0);
+        const simd::Words<Arch> upper = pair & simd::broadcast_word<Arch>(0xffff0000u);
+        sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(pair << 16), even, sums[v]);
+        sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(upper), odd, sums[v]);
+      }
+    }
+    for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+      simd::store<Arch>(out.values[0] + v * kWidth, sums[v]);
+    }
+  });
 }
 
 }  // namespace detail
 
 /// Tiled weights of format F, widened, and row-major activations in f32. args.weight_stride goes from
-/// tile to tile.
+/// tile to tile. Sums stay in registers as in add_block.
 template <class Arch, class F>
 void tiled_gemm_f32(const GemmArgs& args) noexcept {
-  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kTileVectors = kTileRows / simd::kWidth<Arch>;
+  if (F::kDType == DType::bf16 && args.n_tokens == 1) return detail::tiled_gemv_wide<Arch>(args);
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
+    const float* x[kTiledTokens];
+    for (std::size_t t = 0; t < tokens.size; ++t) {
+      x[t] = reinterpret_cast<const float*>(args.activations +
+                                            tokens.rows[t] * args.activation_stride);
+    }
     for (std::size_t k = 0; k < args.depth; k += 32) {
       const std::size_t n = args.depth - k < 32 ? args.depth - k : 32;
+      detail::WideWeights weights;
       for (std::size_t row = 0; row < kTileRows; row += simd::kWidth<Arch>) {
-        detail::WideWeights<Arch> weights;
         detail::widen_weights<Arch, F>(tile, k / 32, n, row, weights);
-        for (std::size_t t = 0; t < tokens.size; ++t) {
-          const float* x = reinterpret_cast<const float*>(
-                               args.activations + tokens.rows[t] * args.activation_stride) + k;
-          Vec total = simd::load<Arch>(sums.values[t] + row);
-          for (std::size_t i = 0; i < n; ++i) {
-            total = simd::multiply_add<Arch>(weights.values[i], simd::broadcast<Arch>(x[i]), total);
-          }
-          simd::store<Arch>(sums.values[t] + row, total);
-        }
       }
+      std::size_t t = 0;
+      // As many sums as there are registers for.
+      detail::add_wide_blocks<Arch, 2, 6>(weights, n, x, tokens.size, t, sums);
+      detail::add_wide_blocks<Arch, kTileVectors, 2>(weights, n, x, tokens.size, t, sums);
+      detail::add_wide_blocks<Arch, kTileVectors, 1>(weights, n, x, tokens.size, t, sums);
+      for (std::size_t i = 0; i < tokens.size; ++i) x[i] += n;
     }
   });
 }

@@ -75,6 +75,7 @@ Vec<Arch> as_float(Words<Arch> value) noexcept {
 
 /// Each byte b of `indices`, which must be below 16, becomes table[b].
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
   std::uint8_t bytes[4 * kWidth<Arch>];
   __builtin_memcpy(bytes, &indices, sizeof bytes);
@@ -85,6 +86,7 @@ Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indice
 
 /// Rounds to the nearest integers, ties to even. |value| must be below 2^31.
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 IntVec<Arch> round(Vec<Arch> value) noexcept {
   float from[kWidth<Arch>];
   value.store_unaligned(from);
@@ -97,6 +99,7 @@ IntVec<Arch> round(Vec<Arch> value) noexcept {
 
 /// Stores kWidth integers of -128 .. 127 as bytes.
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 void store_bytes(std::int8_t* to, IntVec<Arch> value) noexcept {
   std::int32_t from[kWidth<Arch>];
   value.store_unaligned(from);
@@ -228,18 +231,36 @@ class ByteDot<Avx2, kZero, kLargest, kWords> {
   __m256i sums_, run_;
 };
 
-template <>
-inline Words<Avx2> lookup<Avx2>(const std::array<std::uint8_t, 16>& table,
-                                Words<Avx2> indices) noexcept {
+#if defined(__AVXVNNI__)
+/// VPDPBUSD in its VEX encoding.
+template <int kZero, int kLargest, std::size_t kWords>
+class ByteDot<Avx2Vnni, kZero, kLargest, kWords> {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t sum_x) noexcept : sums_(broadcast_int<Avx2Vnni>(-kZero * sum_x)) {}
+
+  void add(std::size_t, Words<Avx2Vnni> w, Words<Avx2Vnni> x) noexcept {
+    sums_ = _mm256_dpbusd_avx_epi32(sums_, w, x);
+  }
+
+  IntVec<Avx2Vnni> sums() const noexcept { return sums_; }
+
+ private:
+  IntVec<Avx2Vnni> sums_;
+};
+#endif
+
+template <Avx2Vectors Arch>
+Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&table));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), indices);
 }
-template <>
-inline IntVec<Avx2> round<Avx2>(Vec<Avx2> value) noexcept {
+template <Avx2Vectors Arch>
+IntVec<Arch> round(Vec<Arch> value) noexcept {
   return _mm256_cvtps_epi32(value);
 }
-template <>
-inline void store_bytes<Avx2>(std::int8_t* to, IntVec<Avx2> value) noexcept {
+template <Avx2Vectors Arch>
+void store_bytes(std::int8_t* to, IntVec<Arch> value) noexcept {
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value),
                                         _mm256_extracti128_si256(value, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));

@@ -97,24 +97,24 @@ struct Memory<Baseline, BF16> {
 #endif
 
 #if XSIMD_WITH_FMA3_AVX2
-template <>
-struct Memory<Avx2, F16> {
-  static Vec<Avx2> load(const F16* from) noexcept {
+template <Avx2Vectors Arch>
+struct Memory<Arch, F16> {
+  static Vec<Arch> load(const F16* from) noexcept {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
-  static void store(F16* to, Vec<Avx2> value) noexcept {
+  static void store(F16* to, Vec<Arch> value) noexcept {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                      _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
   }
 };
 
-template <>
-struct Memory<Avx2, BF16> {
-  static Vec<Avx2> load(const BF16* from) noexcept {
+template <Avx2Vectors Arch>
+struct Memory<Arch, BF16> {
+  static Vec<Arch> load(const BF16* from) noexcept {
     const __m128i packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(packed), 16));
   }
-  static void store(BF16* to, Vec<Avx2> value) noexcept {
+  static void store(BF16* to, Vec<Arch> value) noexcept {
     // The rounding of to_bf16: add 0x7fff plus the last kept bit; NaN becomes quiet instead.
     const __m256i bits = _mm256_castps_si256(value);
     const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
