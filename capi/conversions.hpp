@@ -12,6 +12,7 @@ namespace mixtral::capi {
 static_assert(MIXTRAL_ISA_BASELINE == number_from_1(Isa::baseline));
 static_assert(MIXTRAL_ISA_AVX2 == number_from_1(Isa::avx2));
 static_assert(MIXTRAL_ISA_AVX512 == number_from_1(Isa::avx512));
+static_assert(MIXTRAL_ISA_AVX2_VNNI == number_from_1(Isa::avx2_vnni));
 static_assert(MIXTRAL_GEMM_NATIVE == number_from_1(GemmKind::native));
 static_assert(MIXTRAL_GEMM_ONEDNN == number_from_1(GemmKind::onednn));
 static_assert(MIXTRAL_GEMM_OPENBLAS == number_from_1(GemmKind::openblas));
@@ -63,7 +64,7 @@ inline mixtral_token_event token_event(const TokenEvent& token, TopLogprobs& top
 inline mixtral::LoadOptions load_options(const mixtral_load_params* given) {
   const mixtral_load_params params = read_params(given, "mixtral_load_params");
   mixtral::LoadOptions options;
-  options.compute.isa = optional_enum_of(params.isa, Isa::avx512, "mixtral_load_params.isa");
+  options.compute.isa = optional_enum_of(params.isa, Isa::avx2_vnni, "mixtral_load_params.isa");
   options.compute.gemm = optional_enum_of(params.gemm, GemmKind::eigen, "mixtral_load_params.gemm");
   options.compute.precision =
       enum_of(params.precision, Precision::f32, "mixtral_load_params.precision");

@@ -125,7 +125,12 @@ typedef struct mixtral_model mixtral_model;
 typedef int32_t mixtral_token;
 
 /* Instruction sets of the kernels. */
-enum { MIXTRAL_ISA_BASELINE = 1, MIXTRAL_ISA_AVX2 = 2, MIXTRAL_ISA_AVX512 = 3 };
+enum {
+  MIXTRAL_ISA_BASELINE = 1,
+  MIXTRAL_ISA_AVX2 = 2,
+  MIXTRAL_ISA_AVX512 = 3,
+  MIXTRAL_ISA_AVX2_VNNI = 4
+};
 
 /* Libraries that multiply matrices when prompts are processed. */
 enum {

@@ -26,7 +26,7 @@ constexpr const char* kFooter =
     "  5    the context is too small, or memory ran out\n"
     "  130  interrupted by Ctrl-C; other signals give 128 + their number\n\n"
     "Environment:\n"
-    "  MIXTRAL_ISA   baseline, avx2 or avx512, as --isa\n"
+    "  MIXTRAL_ISA   baseline, avx2, avx2_vnni or avx512, as --isa\n"
     "  MIXTRAL_GEMM  native, onednn, openblas or eigen, as --gemm";
 
 void add_commands(CLI::App& app) {

@@ -46,7 +46,7 @@ CLI::Validator whole_number(std::size_t min, std::size_t max) {
 }
 
 ComputeOptions ModelOptions::compute() const {
-  return {.isa = by_name(std::array{Isa::baseline, Isa::avx2, Isa::avx512}, isa),
+  return {.isa = by_name(kAllIsas, isa),
           .gemm = by_name(
               std::array{GemmKind::native, GemmKind::onednn, GemmKind::openblas, GemmKind::eigen},
               gemm),
@@ -94,7 +94,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--isa", options.isa,
                   "Instruction set of the kernels (default: $MIXTRAL_ISA, else the best there is)")
-      ->check(CLI::IsMember({"baseline", "avx2", "avx512"}));
+      ->check(CLI::IsMember({"baseline", "avx2", "avx2_vnni", "avx512"}));
   command
       .add_option("--cache-type", options.cache_type,
                   "Storage of keys and values (default: f16, or f32 with --precision f32)")

@@ -90,7 +90,7 @@ static void test_load_errors(const char* path) {
   params.struct_size = sizeof(params) - 1;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "struct_size", mixtral_load(path, &params, &model));
   params.struct_size = sizeof(params);
-  params.isa = 4;
+  params.isa = 5;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "isa", mixtral_load(path, &params, &model));
   params.isa = 0;
   params.gemm = -1;
