@@ -6,7 +6,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 
-DEFAULT = "q4_k_mixed"
+DEFAULT = "iq4_xs_mixed"
 COLOUR, FRONT_COLOUR = "#b0b7bf", "#20639b"
 
 
