@@ -27,9 +27,11 @@ def recipe(default, **types):
     return {"default": default, "rules": rules}
 
 
-# What was tried besides.
+# What was tried besides. lm_head is q6_k but in the first.
 CANDIDATES = {
+    "iq4_xs + attention q8_0 alone": recipe("iq4_xs", attention_="q8_0"),
     "iq4_xs + attention q6_k": recipe("iq4_xs", attention_="q6_k", lm_head="q6_k"),
+    "iq4_xs + attention q8_0": recipe("iq4_xs", attention_="q8_0", lm_head="q6_k"),
     "iq4_xs + down q4_k": recipe("iq4_xs", attention_="q8_0", lm_head="q6_k", expert_down="q4_k"),
     "iq4_xs + down q5_k": recipe("iq4_xs", attention_="q8_0", lm_head="q6_k", expert_down="q5_k"),
     "iq4_nl + attention q8_0": recipe("iq4_nl", attention_="q8_0", lm_head="q6_k"),

@@ -133,19 +133,19 @@ TEST_CASE("a clone holds the same positions and shares nothing") {
 }
 
 TEST_CASE("a copy holds a beginning, in a cache of any size") {
-  for (const DType dtype : kDTypes) {
+  for (const DType dtype : kCacheDTypes) {
     for (const std::size_t n_ctx : {40, 256, 700}) {
       for (const std::size_t size : {0, 1, 31, 40, 256, 300, 600}) {
         for (const std::size_t room : {1, 33, 300, 600}) {
           if (size > n_ctx || room < size) continue;
           INFO(name_of(dtype) << ", " << size << " of " << n_ctx << " positions into " << room);
-          KvCache cache(shape(), n_ctx, dtype);
+          KvCache cache(shape(dtype), n_ctx, dtype);
           fill(cache, n_ctx, 1);
           cache.advance(n_ctx);
           const KvCache copy = cache.copy(size, room);
           REQUIRE(copy.size() == size);
           REQUIRE(copy.capacity() == room);
-          REQUIRE(copy.bytes() == KvCache::bytes_for(shape(), room, dtype));
+          REQUIRE(copy.bytes() == KvCache::bytes_for(shape(dtype), room, dtype));
           REQUIRE(is_filled(copy, size, 1));
         }
       }

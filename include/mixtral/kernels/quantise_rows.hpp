@@ -8,8 +8,8 @@
 
 namespace mixtral::kernels {
 
-/// 32 values: q = round(value / d) with d = max |value| / 127, rounded to f16 before it divides. A value that isn't
-/// finite, or for which f16 has no scale, makes d NaN, so that it shows wherever the block is used.
+/// 32 values: q = round(value / d) with d = max |value| / 127, rounded to f16 before it divides. A value that
+/// isn't finite, or for which f16 has no scale, makes d NaN, so that it shows wherever the block is used.
 template <class Arch>
 void quantise_block(const float* values, quant::Q8_0::Block& out) noexcept {
   using Vec = simd::Vec<Arch>;

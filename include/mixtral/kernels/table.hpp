@@ -59,8 +59,8 @@ struct AttendArgs {
   AttentionState state;      ///< out: of these positions alone
 };
 
-/// Arrays are indexed by DType; those of three by its plain types, those of four by kCacheDTypes. All functions
-/// are thread-safe and never fail.
+/// Arrays are indexed by DType; those of three have its plain types only, those of kCacheDTypes.size() the types
+/// of a cache. All functions are thread-safe and never fail.
 struct KernelTable {
   using Gemm = void (*)(const GemmArgs&) noexcept;
 

@@ -12,7 +12,6 @@
 #include "mixtral/core/huge_pages.hpp"
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/table.hpp"
-#include "mixtral/quant/q8_0.hpp"
 
 namespace mixtral {
 
@@ -193,12 +192,13 @@ class KvCache {
     }
   }
 
+  /// The same for blocks of q8_0, which are a scale and a byte for each element.
   void spread_blocks(const std::byte* row, std::byte* tile, std::size_t column) const noexcept {
-    using Format = quant::Q8_0;
-    constexpr std::size_t kBytes = sizeof(Format::Block);
-    for (std::size_t i = 0; i < row_bytes(); i += kBytes, tile += kBytes * kTileRows) {
-      spread<1>(row + i + offsetof(Format::Block, qs), Format::kElements, tile, column);
-      spread<sizeof(F16)>(row + i + offsetof(Format::Block, d), 1, tile + Format::kElements * kTileRows, column);
+    constexpr BlockShape kBlock = block_of(DType::q8_0);
+    constexpr std::size_t kScaleBytes = kBlock.bytes - kBlock.elements;
+    for (std::size_t i = 0; i < row_bytes(); i += kBlock.bytes, tile += kBlock.bytes * kTileRows) {
+      spread<1>(row + i + kScaleBytes, kBlock.elements, tile, column);
+      spread<kScaleBytes>(row + i, 1, tile + kBlock.elements * kTileRows, column);
     }
   }
 
@@ -207,8 +207,8 @@ class KvCache {
   std::size_t block_;  // positions that lie together: a unit, or all of a short context in whole tiles
   DType dtype_;
   std::size_t size_ = 0;
-  // [n_blocks, n_layers, n_kv_heads, keys and values]: keys [block / kTileRows] tiles, values [block, head_dim], as
-  // AttendArgs has them
+  // [n_blocks, n_layers, n_kv_heads, keys and values]: keys [block / kTileRows] tiles, values
+  // [block, head_dim], as AttendArgs has them
   AlignedBuffer<std::byte> memory_;
 };
 
