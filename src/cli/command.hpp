@@ -17,6 +17,7 @@ void add_info(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_synth(CLI::App& app);
+void add_batch(CLI::App& app);
 void add_bench(CLI::App& app);
 #ifdef MIXTRAL_HAS_SERVER
 void add_serve(CLI::App& app);

@@ -44,6 +44,7 @@ void add_commands(CLI::App& app) {
   add_convert(app);
   add_verify(app);
   add_synth(app);
+  add_batch(app);
   add_bench(app);
 #ifdef MIXTRAL_HAS_SERVER
   add_serve(app);
