@@ -28,22 +28,21 @@ __attribute__((always_inline)) inline void gather_field(const std::byte* rows, s
                                                         std::size_t row, std::byte* tile) noexcept {
   constexpr Field kField = F::kFields[f];
   constexpr std::size_t kUnitBytes = kTileRows * kField.unit;
+  constexpr std::size_t kFours = kField.unit == 4 ? kField.count / 4 * 4 : 0;
+  constexpr std::size_t kLeft = kField.count - kFours;
   std::byte* to = tile + tile_offset<F>(f) + row * kField.unit;
-  std::size_t index = 0;
-  if constexpr (kField.unit == 4) {
-    for (; index + 4 <= kField.count; index += 4) {
-      simd::transpose_words<Arch, 4>(rows + kField.offset + 4 * index, stride, to + index * kUnitBytes,
-                                     kUnitBytes);
-    }
-    // Three units, and whatever of the block follows them.
-    constexpr std::size_t kRest = kField.offset + kField.count / 4 * 16;
-    if constexpr (kField.count % 4 == 3 && kRest + 16 <= kBlockBytes<F>) {
-      simd::transpose_words<Arch, 3>(rows + kRest, stride, to + index * kUnitBytes, kUnitBytes);
-      return;
-    }
+  for (std::size_t index = 0; index < kFours; index += 4) {
+    simd::transpose_words<Arch, 4>(rows + kField.offset + 4 * index, stride, to + index * kUnitBytes,
+                                   kUnitBytes);
   }
-  for (; index < kField.count; ++index) {
-    gather_unit<F, f>(rows, stride, index, to + index * kUnitBytes);
+  to += kFours * kUnitBytes;
+  constexpr std::size_t kRest = kField.offset + kFours * 4;
+  if constexpr (kField.unit == 4 && kLeft == 3 && kRest + 16 <= kBlockBytes<F>) {
+    simd::transpose_words<Arch, 3>(rows + kRest, stride, to, kUnitBytes);  // reads what follows, too
+  } else {
+    for (std::size_t index = 0; index < kLeft; ++index) {
+      gather_unit<F, f>(rows, stride, kFours + index, to + index * kUnitBytes);
+    }
   }
 }
 
