@@ -29,10 +29,8 @@ void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::
             std::byte* tile) noexcept {
   constexpr std::size_t kBlock = quant::kBlockBytes<F>;
   for (std::size_t block = 0; block < blocks; ++block) {
-    for (std::size_t line = 0; line < kTileRows * kBlock; line += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next + block * kTileRows * kBlock + line), 0, 2);
-    }
-    quant::gather_block<Arch, F>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
+    const std::size_t offset = block * kTileRows * kBlock;
+    quant::gather_block<Arch, F>(rows + block * kBlock, stride, next + offset, tile + offset);
   }
 }
 
