@@ -87,7 +87,7 @@ const bool kAdded = [] {
     if (!is_supported(isa)) continue;
     for (std::size_t i = 0; i < kDTypeCount; ++i) {
       const auto dtype = static_cast<DType>(i);
-      if (!is_quantised(dtype)) add(isa, dtype, Layout::row_major);
+      add(isa, dtype, Layout::row_major);
       if (kernel_table(isa).tiled_f32[i] != nullptr) add(isa, dtype, Layout::tiled);
     }
   }
