@@ -11,7 +11,7 @@ namespace mixtral::cli {
 /// nothing when stderr is no terminal.
 class Progress {
  public:
-  enum class Unit { any, bytes };  ///< of bytes, the rate is shown too
+  enum class Unit { any, bytes };  ///< of bytes, the amount and the rate are shown too
 
   explicit Progress(std::string label, Unit unit = Unit::any);
   ~Progress();
