@@ -24,8 +24,8 @@ struct HfOptions {
 /// Writes `source` under the names and in the order of the published models, with the files that
 /// transformers reads: config.json, generation_config.json, the tokenizer, shards and their index. A tensor
 /// that has its type already keeps its bits; others are widened to f32 and rounded. The bytes depend on
-/// source, type and shard size alone. Takes memory for a few tiles per thread, and for one tensor where the
-/// source has to decode it. The directory appears under its name when it is complete; a killed
+/// source, type and shard size alone. Takes memory for a few tiles per thread, and for up to 8 tensors
+/// where the source has to decode them. The directory appears under its name when it is complete; a killed
 /// process leaves one of that name and ".tmp-".
 /// Throws Error(invalid_argument) when `directory` exists or the type is quantised, Error(io) when the
 /// disk has too little room or can't be written; then nothing is left behind.
