@@ -15,6 +15,7 @@
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/convert.hpp"
 #include "mixtral/io/gguf.hpp"
+#include "mixtral/io/hf_writer.hpp"
 #include "mixtral/io/recipe.hpp"
 #include "options.hpp"
 #include "progress.hpp"
@@ -38,11 +39,16 @@ constexpr Format kFormats[] = {
     {"native", "", kDefaultRecipe, &named_recipe, &convert_checkpoint},
 };
 
+/// --to with this name writes a directory, whose weights have no recipe.
+constexpr std::string_view kToHf = "hf";
+
 struct ConvertArguments {
   std::string source, target;
   std::string format;
   std::string to;
   std::string recipe_file;
+  std::string dtype;  // empty: the source's
+  std::size_t shard_bytes = HfOptions().max_shard_bytes;
   std::size_t n_threads = 0;
   bool force = false;
   bool json = false;
@@ -77,7 +83,7 @@ std::string fixed(double value, int decimals) {
   return text;
 }
 
-void print_report(const ConvertArguments& arguments, const Recipe& recipe,
+void print_report(const ConvertArguments& arguments, std::string_view format, const std::string& recipe,
                   const ConvertReport& report, std::size_t file_bytes, double seconds) {
   if (arguments.json) {
     Json substitutions = Json::array();
@@ -88,8 +94,8 @@ void print_report(const ConvertArguments& arguments, const Recipe& recipe,
                                {"n_tensors", s.n_tensors}});
     }
     return print_json({{"file", arguments.target},
-                       {"format", choose_format(arguments).name},
-                       {"recipe", recipe.name},
+                       {"format", format},
+                       {"recipe", recipe},
                        {"file_bytes", file_bytes},
                        {"weight_bytes", report.weight_bytes},
                        {"n_weights", report.n_weights},
@@ -105,30 +111,54 @@ void print_report(const ConvertArguments& arguments, const Recipe& recipe,
   }
   print(text + arguments.target + ": " + format_bytes(static_cast<double>(file_bytes)) + ", " +
         format_count(static_cast<double>(report.n_weights)) + " weights of " +
-        fixed(report.bits_per_weight(), 3) + " bits (" + recipe.name + "), in " +
+        fixed(report.bits_per_weight(), 3) + " bits (" + recipe + "), in " +
         fixed(seconds, 1) + " s\n");
 }
 
-void convert(const ConvertArguments& arguments) {
-  check_is_free(arguments);
-  const auto source = open_checkpoint(model_path(arguments.source));
-  const Format& format = choose_format(arguments);
-  const Recipe recipe = choose_recipe(arguments, format, source->config());
-  ThreadPool pool(arguments.n_threads);
+/// Runs `write` with a callback for its progress, and tells how many seconds it took.
+template <class Write>
+double timed(Write write) {
   const auto start = std::chrono::steady_clock::now();
+  Progress progress("converting", Progress::Unit::bytes);
+  write([&](const ConvertProgress& written) {
+    progress.update(written.done, written.total);
+    return stop_signal() == 0;
+  });
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void convert_to_file(const ConvertArguments& arguments, const Checkpoint& source, Executor& executor) {
+  const Format& format = choose_format(arguments);
+  const Recipe recipe = choose_recipe(arguments, format, source.config());
   ConvertReport report;
-  {
-    Progress progress("converting", Progress::Unit::bytes);
-    ConvertOptions options;
-    options.on_progress = [&](const ConvertProgress& written) {
-      progress.update(written.done, written.total);
-      return stop_signal() == 0;
-    };
-    report = format.convert(*source, arguments.target, recipe, options, pool);
+  const double seconds = timed([&](auto on_progress) {
+    report = format.convert(source, arguments.target, recipe, {on_progress}, executor);
+  });
+  print_report(arguments, format.name, recipe.name, report,
+               std::filesystem::file_size(arguments.target), seconds);
+}
+
+void convert_to_hf(const ConvertArguments& arguments, const Checkpoint& source, Executor& executor) {
+  HfOptions options{.max_shard_bytes = arguments.shard_bytes};
+  if (!arguments.dtype.empty()) options.dtype = dtype_of(arguments.dtype);
+  ConvertReport report;
+  const double seconds = timed([&](auto on_progress) {
+    options.on_progress = on_progress;
+    report = write_hf_checkpoint(source, arguments.target, options, executor);
+  });
+  std::size_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(arguments.target)) {
+    bytes += file.file_size();
   }
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  print_report(arguments, recipe, report, std::filesystem::file_size(arguments.target),
-               elapsed.count());
+  print_report(arguments, kToHf, std::string(kToHf), report, bytes, seconds);
+}
+
+void convert(const ConvertArguments& arguments) {
+  const bool to_hf = arguments.to == kToHf;
+  if (!to_hf) check_is_free(arguments);  // a directory is never replaced
+  const auto source = open_checkpoint(model_path(arguments.source));
+  ThreadPool pool(arguments.n_threads);
+  to_hf ? convert_to_hf(arguments, *source, pool) : convert_to_file(arguments, *source, pool);
 }
 
 std::string footer() {
@@ -146,11 +176,14 @@ std::string footer() {
          "the last rule that matches wins:\n"
          "  {\"default\": \"q4_k\", \"rules\": [{\"tensors\": \"attention_*\", \"type\": \"q8_0\"},\n"
          "                                {\"tensors\": \"layers.0.expert_down.*\", \"type\": \"q6_k\"}]}\n\n"
+         "--to hf writes a new directory that transformers reads: shards, index, configuration and\n"
+         "tokenizer. Weights keep their bits unless --dtype asks for another type.\n\n"
          "Examples:\n"
          "  mixtral convert examples/models/pocket-mixtral pocket.mixtral --to q8_0\n"
          "  mixtral convert MODEL small.mixtral --to q4_k_mixed\n"
          "  mixtral convert MODEL small.gguf --to q4_k_m\n"
-         "  mixtral convert MODEL mine.mixtral --recipe mine.json --json";
+         "  mixtral convert MODEL mine.mixtral --recipe mine.json --json\n"
+         "  mixtral convert MISTRAL_DIR HF_DIR --to hf --dtype bf16 --shard-size 5GB";
 }
 
 }  // namespace
@@ -158,12 +191,13 @@ std::string footer() {
 void add_convert(CLI::App& app) {
   auto arguments = std::make_shared<ConvertArguments>();
   CLI::App* command =
-      app.add_subcommand("convert", "Write a model to one file, native or GGUF, quantised or not");
+      app.add_subcommand("convert", "Write a model in another format: native, GGUF or Hugging Face");
   command
       ->add_option("IN", arguments->source,
-                   "Hugging Face model directory, a file in it, a GGUF file or a native file")
+                   "Model directory of Hugging Face or Mistral, a file in it, a GGUF file or a native file")
       ->required();
-  command->add_option("OUT", arguments->target, "The new file, such as model.mixtral or model.gguf")->required();
+  command->add_option("OUT", arguments->target, "The new file, such as model.mixtral or model.gguf, or directory (--to hf)")
+      ->required();
   std::vector<std::string> formats;
   for (const Format& format : kFormats) formats.emplace_back(format.name);
   command
@@ -172,10 +206,18 @@ void add_convert(CLI::App& app) {
       ->check(CLI::IsMember(formats));
   auto* to = command->add_option(
       "--to", arguments->to,
-      "A type (f32, f16, bf16, q8_0, q4_k, ..) or a mixture (default: " + std::string(kDefaultRecipe) +
-          "; for GGUF " + std::string(kDefaultGgufRecipe) + ")");
+      "A type (f32, f16, bf16, q8_0, q4_k, ..), a mixture (default: " + std::string(kDefaultRecipe) +
+          "; for GGUF " + std::string(kDefaultGgufRecipe) + "), or hf");
   command->add_option("--recipe", arguments->recipe_file, "A recipe of your own, JSON; \"-\": standard input")
       ->excludes(to);
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "With --to hf: type of all weights (default: that of the embedding, else bf16)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  command
+      ->add_option("--shard-size", arguments->shard_bytes,
+                   "With --to hf: most bytes of one file, such as 500MB (default: 5GB)")
+      ->transform(CLI::AsSizeValue(true));
   add_threads_option(*command, arguments->n_threads);
   command->add_flag("--force", arguments->force, "Replace OUT if it exists");
   command->add_flag("--json", arguments->json, "Print JSON");

@@ -55,8 +55,9 @@ Json describe(const WeightCensus& census) {
   return {{"parameters", census.parameters()},
           {"active_parameters", census.active_parameters()},
           {"bytes", stored.bytes},
+          {"file_bytes", census.file_bytes},
           {"bits_per_weight",
-           8.0 * static_cast<double>(stored.bytes) / static_cast<double>(stored.parameters)},
+           8.0 * static_cast<double>(census.file_bytes) / static_cast<double>(stored.parameters)},
           {"parameters_by_dtype", by_dtype(stored.parameters_of)},
           {"bytes_by_dtype", by_dtype(stored.bytes_of)}};
 }

@@ -68,8 +68,7 @@ DType ModelOptions::cache_dtype() const {
 void add_model_path(CLI::App& command, std::string& path) {
   command
       .add_option("MODEL", path,
-                  "Native file, GGUF file, Hugging Face model directory, or a .safetensors or .json file\n"
-                  "in it")
+                  "Native file, GGUF file, model directory of Hugging Face or Mistral, or a file in it")
       ->required();
 }
 
@@ -112,7 +111,8 @@ void add_context_option(CLI::App& command, ModelOptions& options, const std::str
 std::filesystem::path model_path(const std::filesystem::path& path) {
   const std::filesystem::path extension = path.extension();
   std::error_code error;
-  if ((extension == ".safetensors" || extension == ".json") &&
+  if ((extension == ".safetensors" || extension == ".json" || extension == ".pt" ||
+       extension == ".pth") &&
       std::filesystem::is_regular_file(path, error) && !is_native_file(path)) {
     return path.has_parent_path() ? path.parent_path() : ".";
   }

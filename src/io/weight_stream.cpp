@@ -83,19 +83,38 @@ class WeightStream {
   }
 
   void run() {
-    for (const WeightJob& job : jobs_) {
-      const LoadedTensor tensor = source_.load(job.key);
-      const RowReader reader(source_, job.key, tensor.view, order_);
-      const std::size_t step = tiles_per_batch() * kTileRows;
-      for (std::size_t first = 0; first < job.target.rows; first += step) {
-        make_batch(job, reader, first, std::min(step, job.target.rows - first));
-      }
+    for (std::size_t next = 0; next < jobs_.size();) {
+      for (const LoadedTensor& tensor : load_some(next)) stream(jobs_[next++], tensor.view);
     }
     sink_(batch_);
     report(batch_.size());
   }
 
  private:
+  static constexpr std::size_t kMaxDecoded = 8;  // tensors; less than a layer
+
+  /// The tensor of job `first` or, where tensors have to be decoded, several: one thread decodes each.
+  std::vector<LoadedTensor> load_some(std::size_t first) {
+    const std::size_t most = std::min({executor_.n_threads(), kMaxDecoded, jobs_.size() - first});
+    const auto is_decoded = [&](std::size_t i) { return jobs_[first + i].source.data == nullptr; };
+    std::size_t count = 1;
+    while (count < most && is_decoded(count - 1) && is_decoded(count)) ++count;
+    source_.check_unchanged();
+    std::vector<LoadedTensor> tensors(count);
+    executor_.run(count, [&](std::size_t task, std::size_t) {
+      tensors[task] = source_.load(jobs_[first + task].key);
+    });
+    return tensors;
+  }
+
+  void stream(const WeightJob& job, const WeightView& view) {
+    const RowReader reader(source_, job.key, view, order_);
+    const std::size_t step = tiles_per_batch() * kTileRows;
+    for (std::size_t first = 0; first < job.target.rows; first += step) {
+      make_batch(job, reader, first, std::min(step, job.target.rows - first));
+    }
+  }
+
   static constexpr std::size_t kTilesPerThread = 4;  // so that they all finish at about the same time
 
   std::size_t tiles_per_batch() const noexcept { return kTilesPerThread * executor_.n_threads(); }

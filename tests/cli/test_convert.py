@@ -11,6 +11,7 @@ import unittest
 from support import (BAD_MODEL, GOLDENS, INTERRUPTED, IO, MODEL, USAGE, CommandTest, command_line,
                      environment, read_npy)
 
+CHECKPOINTS = GOLDENS.parent / "checkpoints"
 SLOW_SHAPE = "512x2048x2x4x2x8x100"  # 50 million weights
 
 
@@ -158,6 +159,94 @@ class Convert(NativeTest):
         self.assertTrue(all(name.startswith("out.tmp-") for name in left), left)
         self.convert(MODEL, "q8_0", "out", "--force")
         self.output("verify", path)
+
+
+class HuggingFaceOut(NativeTest):
+    def convert_to_hf(self, source, name="hf", *options):
+        path = self.scratch / name
+        report = self.json("convert", source, path, "--to", "hf", *options)
+        return path, report
+
+    def test_round_trip(self):
+        packed = self.convert(MODEL, "bf16")
+        path, report = self.convert_to_hf(packed)
+        info = self.json("info", path)
+        self.assertEqual(report["format"], "hf")
+        self.assertEqual(report["weight_bytes"], info["weights"]["bytes"])
+        self.assertEqual(report["file_bytes"], sum(file.stat().st_size for file in path.iterdir()))
+        self.assertEqual(info["config"], self.json("info", MODEL)["config"])
+        for file in ["tokenizer.model", "tokenizer.json", "tokenizer_config.json",
+                     "special_tokens_map.json", "generation_config.json"]:
+            self.assertEqual((path / file).read_bytes(), (MODEL / file).read_bytes())
+        self.assertEqual(self.output("generate", path, "-p", "Once", "-n", 8, "--temperature", 0),
+                         self.output("generate", MODEL, "-p", "Once", "-n", 8, "--temperature", 0))
+
+    def test_shards_and_type(self):
+        path, _ = self.convert_to_hf(MODEL, "hf", "--dtype", "f16", "--shard-size", "4MB")
+        sizes = [file.stat().st_size for file in path.glob("model-*-of-*.safetensors")]
+        self.assertGreater(len(sizes), 3)
+        self.assertLess(max(sizes), 4_100_000)
+        index = json.loads((path / "model.safetensors.index.json").read_text())
+        self.assertEqual(len(set(index["weight_map"].values())), len(sizes))
+        self.assertEqual(list(self.json("info", path)["weights"]["parameters_by_dtype"]), ["f16"])
+
+    def test_what_is_there_is_left_alone(self):
+        path = self.scratch / "mine"
+        path.mkdir()
+        for options in [[], ["--force"]]:
+            self.assert_fails(USAGE, "convert", MODEL, path, "--to", "hf", *options, says=str(path))
+        self.assertEqual(os.listdir(self.scratch), ["mine"])
+        self.assert_fails(USAGE, "convert", MODEL, self.scratch / "x", "--to", "hf", "--dtype", "q8_0",
+                          says="--dtype")
+
+    def test_interrupt_leaves_nothing(self):
+        directory = self.synth("slow", SLOW_SHAPE)
+        process = subprocess.Popen(command_line("convert", directory, self.scratch / "out", "--to", "hf",
+                                                "--dtype", "f32", "-t", 1),
+                                   stderr=subprocess.PIPE, env=environment())
+        self.wait_until(lambda: len(os.listdir(self.scratch)) > 1, process)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertEqual(len(message.splitlines()), 1, message)
+        self.assertEqual(os.listdir(self.scratch), ["slow"])
+
+    def test_full_disk_leaves_nothing(self):
+        result = subprocess.run(command_line("convert", MODEL, self.scratch / "out", "--to", "hf"),
+                                capture_output=True, env=environment(), preexec_fn=limit_file_size)
+        self.assertEqual(result.returncode, IO)
+        self.assertEqual(os.listdir(self.scratch), [])
+
+
+class OtherCheckpoints(NativeTest):
+    """Mistral's own and quantised ones under the commands; test_io compares their weights."""
+
+    def test_original(self):
+        directory = CHECKPOINTS / "stacked"
+        info = self.json("info", directory, "--tensors")
+        self.assertEqual(info["config"]["rope_theta"], 1e6)
+        tensors = {tensor["name"]: tensor for tensor in info["tensors"]}
+        self.assertEqual(tensors["layers.1.expert_down.2"]["stored_name"], "layers.1.block_sparse_moe.w2")
+        for path in [directory / "params.json", directory / "consolidated.03.pt"]:
+            self.assertEqual(self.json("info", path)["config"], info["config"])
+        packed = self.convert(directory, "f32")
+        self.assertEqual(self.json("info", packed)["config"], info["config"])
+
+    def test_quantised(self):
+        weights = self.json("info", CHECKPOINTS / "gptq4")["weights"]
+        self.assertLess(weights["file_bytes"], weights["bytes"])
+        self.assertAlmostEqual(weights["bits_per_weight"],
+                               8 * weights["file_bytes"] / weights["parameters"])
+        packed = self.convert(CHECKPOINTS / "gptq4", "q8_0")
+        self.output("verify", packed)
+
+    def test_bitsandbytes_is_refused(self):
+        directory = self.scratch / "model"
+        shutil.copytree(CHECKPOINTS / "awq", directory)
+        config = json.loads((directory / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+        (directory / "config.json").write_text(json.dumps(config))
+        self.assert_fails(BAD_MODEL, "info", directory, says=["bitsandbytes", "dequantize"])
 
 
 class NativeFile(NativeTest):

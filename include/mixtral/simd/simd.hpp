@@ -240,8 +240,8 @@ Vec<Arch> broadcast(F16 value) noexcept {
 }
 
 #if XSIMD_WITH_FMA3_AVX2
-template <>
-inline Vec<Avx2> broadcast<Avx2>(F16 value) noexcept {
+template <Avx2Vectors Arch>
+Vec<Arch> broadcast(F16 value) noexcept {
   return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(value.bits)));
 }
 #endif
