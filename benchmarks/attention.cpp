@@ -116,9 +116,9 @@ void one_token(benchmark::State& state, Isa isa, DType dtype) {
 }
 
 const bool kAdded = [] {
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (isa > detect_isa()) break;
-    for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+  for (const Isa isa : kAllIsas) {
+    if (!is_supported(isa)) continue;
+    for (const DType dtype : kCacheDTypes) {
       const std::string name = std::string(name_of(isa)) + "/" + std::string(name_of(dtype));
       benchmark::RegisterBenchmark(("attend_prompt/" + name).c_str(), prompt, isa, dtype)
           ->ArgName("after")

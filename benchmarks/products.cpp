@@ -83,11 +83,11 @@ void add(Isa isa, DType dtype, Layout layout) {
 }
 
 const bool kAdded = [] {
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (isa > detect_isa()) break;
+  for (const Isa isa : kAllIsas) {
+    if (!is_supported(isa)) continue;
     for (std::size_t i = 0; i < kDTypeCount; ++i) {
       const auto dtype = static_cast<DType>(i);
-      if (!is_quantised(dtype)) add(isa, dtype, Layout::row_major);
+      add(isa, dtype, Layout::row_major);
       if (kernel_table(isa).tiled_f32[i] != nullptr) add(isa, dtype, Layout::tiled);
     }
   }

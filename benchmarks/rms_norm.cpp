@@ -23,8 +23,8 @@ void rms_norm(benchmark::State& state, Isa isa) {
 }
 
 const bool kAdded = [] {
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (isa > detect_isa()) break;
+  for (const Isa isa : kAllIsas) {
+    if (!is_supported(isa)) continue;
     benchmark::RegisterBenchmark(("rms_norm/" + std::string(name_of(isa))).c_str(), rms_norm, isa);
   }
   return true;

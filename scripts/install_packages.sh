@@ -5,7 +5,7 @@ set -eu
 
 build="g++ cmake ninja-build pkg-config nlohmann-json3-dev libxsimd-dev libsentencepiece-dev
   libxxhash-dev libdnnl-dev libopenblas-dev libeigen3-dev libcli11-dev libedit-dev
-  libcpp-httplib-dev"
+  libcpp-httplib-dev libsnappy-dev libzstd-dev zlib1g-dev libutf8proc-dev"
 test="catch2 clang libclang-rt-14-dev python3 python3-venv ca-certificates"
 
 wanted=

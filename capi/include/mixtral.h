@@ -26,11 +26,11 @@
        return status != MIXTRAL_OK;
      }
 
-   Threads. Any number of threads may use one model at the same time. A context serves one thread at
-   a time; contexts of one model may run in different threads. Nothing here blocks but the work
+   Threads. Any number of threads may use one model at the same time. A context or batch serves one
+   thread at a time; those of one model may run in different threads. Nothing here blocks but the work
    itself.
 
-   Ownership. A model lives until it and every context made from it have been freed, in any order.
+   Ownership. A model lives until it and all that was made from it have been freed, in any order.
    Freeing NULL does nothing.
 
    Failure. Every function that can fail returns a status, sets its out parameters to NULL or 0, and
@@ -125,7 +125,12 @@ typedef struct mixtral_model mixtral_model;
 typedef int32_t mixtral_token;
 
 /* Instruction sets of the kernels. */
-enum { MIXTRAL_ISA_BASELINE = 1, MIXTRAL_ISA_AVX2 = 2, MIXTRAL_ISA_AVX512 = 3 };
+enum {
+  MIXTRAL_ISA_BASELINE = 1,
+  MIXTRAL_ISA_AVX2 = 2,
+  MIXTRAL_ISA_AVX512 = 3,
+  MIXTRAL_ISA_AVX2_VNNI = 4
+};
 
 /* Libraries that multiply matrices when prompts are processed. */
 enum {
@@ -220,7 +225,8 @@ MIXTRAL_STATUS mixtral_format_chat(const mixtral_model* model, const mixtral_mes
 /* One sequence of tokens and the model's memory of it. One thread at a time. */
 typedef struct mixtral_context mixtral_context;
 
-enum { MIXTRAL_TYPE_F32 = 1, MIXTRAL_TYPE_F16 = 2, MIXTRAL_TYPE_BF16 = 3 };
+/* Q8_0: 8 bits and a scale for 32 elements, half the memory of F16; head_dim must be a multiple of 32. */
+enum { MIXTRAL_TYPE_F32 = 1, MIXTRAL_TYPE_F16 = 2, MIXTRAL_TYPE_BF16 = 3, MIXTRAL_TYPE_Q8_0 = 4 };
 
 typedef struct mixtral_context_params {
   uint32_t struct_size;
@@ -307,23 +313,6 @@ typedef struct mixtral_text {
   size_t size;
 } mixtral_text;
 
-/* What to do when prompt and new tokens exceed n_ctx: fail with MIXTRAL_CAPACITY before any work,
-   or drop from the front what doesn't fit, but keep BOS. */
-enum { MIXTRAL_OVERFLOW_ERROR = 0, MIXTRAL_OVERFLOW_TRUNCATE = 1 };
-
-typedef struct mixtral_generate_params {
-  uint32_t struct_size;
-  int32_t overflow;        /* MIXTRAL_OVERFLOW_* */
-  uint64_t max_new_tokens; /* 0 = what generation_config.json says, else all that fits n_ctx */
-  const mixtral_sampling_params* sampling; /* NULL = mixtral_default_sampling */
-  const mixtral_text* stop; /* [n_stop] the text ends before the first of these; not empty */
-  uint64_t n_stop;
-  uint32_t logprobs;                   /* 1 = report each token's log-probability */
-  uint32_t top_logprobs;               /* report so many of the likeliest tokens too */
-  mixtral_progress_callback on_prompt; /* after each chunk of the prompt: its tokens; or NULL */
-  void* on_prompt_data;                /* user_data of on_prompt */
-} mixtral_generate_params;
-
 /* Natural logarithm of the model's own probability (before bias, penalties, temperature and
    filters). This struct never grows. */
 typedef struct mixtral_token_logprob {
@@ -338,7 +327,7 @@ enum {
   MIXTRAL_FINISH_LENGTH = 3 /* max_new_tokens were generated */
 };
 
-/* One generated token. */
+/* One token. */
 typedef struct mixtral_token_event {
   uint32_t struct_size;
   mixtral_token token;
@@ -352,6 +341,30 @@ typedef struct mixtral_token_event {
 } mixtral_token_event;
 
 typedef int32_t (*mixtral_token_callback)(const mixtral_token_event* event, void* user_data);
+
+/* What to do when prompt and new tokens exceed n_ctx: fail with MIXTRAL_CAPACITY before any work,
+   or drop from the front what doesn't fit, but keep BOS. */
+enum { MIXTRAL_OVERFLOW_ERROR = 0, MIXTRAL_OVERFLOW_TRUNCATE = 1 };
+
+typedef struct mixtral_generate_params {
+  uint32_t struct_size;
+  int32_t overflow;        /* MIXTRAL_OVERFLOW_* */
+  uint64_t max_new_tokens; /* 0 = what generation_config.json says, else all that fits n_ctx; with
+                              on_prompt_token 0 = none */
+  const mixtral_sampling_params* sampling; /* NULL = mixtral_default_sampling */
+  const mixtral_text* stop; /* [n_stop] the text ends before the first of these; not empty */
+  uint64_t n_stop;
+  uint32_t logprobs;                   /* 1 = report each token's log-probability */
+  uint32_t top_logprobs;               /* report so many of the likeliest tokens too */
+  mixtral_progress_callback on_prompt; /* after each chunk of the prompt: its tokens; or NULL */
+  void* on_prompt_data;                /* user_data of on_prompt */
+  /* For each token of the prompt from number prompt_logprobs_from on that has one before
+     it, in order, with its log-probability and as many likeliest tokens as asked for, but no text;
+     or NULL. Where nothing is generated, the last of them has a finish. */
+  mixtral_token_callback on_prompt_token;
+  void* on_prompt_token_data; /* user_data of on_prompt_token */
+  uint64_t prompt_logprobs_from;
+} mixtral_generate_params;
 
 /* Appends `prompt` and generates what follows, a call of `on_token` for each token. An empty
    context starts with BOS, so an empty prompt means BOS alone; in any other, `prompt` is encoded as
@@ -372,6 +385,94 @@ MIXTRAL_STATUS mixtral_generate_tokens(mixtral_context* context, const mixtral_t
 MIXTRAL_STATUS mixtral_chat(mixtral_context* context, const mixtral_message* messages,
                             size_t n_messages, const mixtral_generate_params* params,
                             mixtral_token_callback on_token, void* user_data);
+
+/* --- Batches -------------------------------------------------------------------------------- */
+
+/* Texts that are generated side by side: each step reads the weights once for all of them. Requests
+   may join and leave at any time; no text depends on the others. Prompts that begin alike are
+   computed once. One thread at a time. */
+typedef struct mixtral_batch mixtral_batch;
+
+/* Flags of mixtral_batch_params. */
+enum { MIXTRAL_NO_PREFIX_CACHE = 1 }; /* every prompt is computed from its beginning */
+
+typedef struct mixtral_batch_params {
+  uint32_t struct_size;
+  uint32_t flags;                        /* MIXTRAL_NO_PREFIX_CACHE or 0 */
+  const mixtral_context_params* context; /* n_ctx is per sequence, chunk_size is shared; or NULL */
+  uint64_t max_sequences;                /* computed at once; 0 = 32 */
+  uint64_t prefix_cache_bytes; /* for keys and values of finished sequences; 0 = 1 GiB */
+  uint64_t max_cache_bytes;    /* for those of all sequences: requests wait for room; 0 = no limit */
+} mixtral_batch_params;
+
+MIXTRAL_STATUS mixtral_batch_create(const mixtral_model* model, const mixtral_batch_params* params,
+                                    mixtral_batch** batch);
+
+MIXTRAL_API void mixtral_batch_free(mixtral_batch* batch);
+
+/* Add a request: what mixtral_generate, mixtral_generate_tokens and mixtral_chat do in an empty
+   context. It starts with a coming step. `index` is 0, 1, 2, ... in the order of the calls. */
+MIXTRAL_STATUS mixtral_batch_add(mixtral_batch* batch, const char* prompt, size_t prompt_size,
+                                 const mixtral_generate_params* params, uint64_t* index);
+MIXTRAL_STATUS mixtral_batch_add_tokens(mixtral_batch* batch, const mixtral_token* tokens,
+                                        size_t n_tokens, const mixtral_generate_params* params,
+                                        uint64_t* index);
+MIXTRAL_STATUS mixtral_batch_add_chat(mixtral_batch* batch, const mixtral_message* messages,
+                                      size_t n_messages, const mixtral_generate_params* params,
+                                      uint64_t* index);
+
+/* Sees a token of the request `index`. Anything but 0 ends this request, and no other. */
+typedef int32_t (*mixtral_batch_callback)(uint64_t index, const mixtral_token_event* event,
+                                          void* user_data);
+
+/* Runs the network once for all requests whose turn it is. `n_left` is the number of requests that
+   are waiting or running afterwards. Callbacks may add to the batch and cancel. A callback of a
+   request's params that doesn't return 0 ends that request. */
+MIXTRAL_STATUS mixtral_batch_step(mixtral_batch* batch, mixtral_batch_callback on_token,
+                                  void* user_data, uint64_t* n_left);
+
+/* Ends a request at once. Does nothing if it has ended. */
+MIXTRAL_STATUS mixtral_batch_cancel(mixtral_batch* batch, uint64_t index);
+
+typedef struct mixtral_stats {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t n_running;
+  uint64_t n_waiting;
+  uint64_t n_positions;       /* in the caches of running sequences */
+  uint64_t cache_bytes;       /* reserved for running sequences */
+  uint64_t prefix_bytes;      /* of finished ones, kept for others */
+  uint64_t n_prompt_computed; /* tokens of prompts, since the batch was made */
+  uint64_t n_prompt_reused;   /* those that didn't have to be computed */
+} mixtral_stats;
+
+/* How a batch is doing. Set stats->struct_size before. */
+MIXTRAL_STATUS mixtral_batch_stats(const mixtral_batch* batch, mixtral_stats* stats);
+
+/* --- Scores --------------------------------------------------------------------------------- */
+
+/* A text of which the end is scored. This struct never grows. */
+typedef struct mixtral_score_request {
+  const mixtral_token* context; /* [n_context], at least one, such as BOS */
+  size_t n_context;
+  const mixtral_token* continuation; /* [n_continuation] */
+  size_t n_continuation;
+  double* token_logprobs; /* [n_continuation] filled with the log-probability of each; or NULL */
+} mixtral_score_request;
+
+/* This struct never grows. */
+typedef struct mixtral_score {
+  double logprob;    /* of the whole continuation */
+  int32_t is_greedy; /* 1 = each token is the likeliest after those before it */
+  int32_t reserved;
+} mixtral_score;
+
+/* Fills `scores` [n_requests] in a batch without other requests. What requests have in common at
+   their beginning is computed once, best when they come one after the other. `on_progress` counts
+   requests; it may be NULL. */
+MIXTRAL_STATUS mixtral_batch_score(mixtral_batch* batch, const mixtral_score_request* requests,
+                                   size_t n_requests, mixtral_score* scores,
+                                   mixtral_progress_callback on_progress, void* user_data);
 
 #ifdef __cplusplus
 }

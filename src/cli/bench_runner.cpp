@@ -105,7 +105,7 @@ void BenchRunner::set_depth(const BenchTest& test) {
 
 void BenchRunner::fill(KvCache& cache, std::size_t depth) const {
   const Config& c = network_.config();
-  const std::vector<std::byte> zeros(c.head_dim * size_of(cache.dtype()));
+  const std::vector<std::byte> zeros(bytes_of(cache.dtype(), c.head_dim));
   for (std::size_t layer = 0; layer < c.n_layers; ++layer) {
     for (std::size_t head = 0; head < c.n_kv_heads; ++head) {
       for (std::size_t position = cache.size(); position < depth; ++position) {
@@ -155,7 +155,7 @@ void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
     const std::size_t end = item.cache->size();
     n_tokens += item.tokens.size();
     n_logits += item.logits == LogitsFor::last;
-    cache_bytes += 2 * c.n_layers * c.kv_dim() * size_of(item.cache->dtype()) *
+    cache_bytes += 2 * c.n_layers * bytes_of(item.cache->dtype(), c.kv_dim()) *
                    std::min(end, window + item.tokens.size() - 1);
     for (std::size_t p = end - item.tokens.size(); p < end; ++p)
       attended += std::min(p + 1, window);

@@ -55,8 +55,9 @@ Json describe(const WeightCensus& census) {
   return {{"parameters", census.parameters()},
           {"active_parameters", census.active_parameters()},
           {"bytes", stored.bytes},
+          {"file_bytes", census.file_bytes},
           {"bits_per_weight",
-           8.0 * static_cast<double>(stored.bytes) / static_cast<double>(stored.parameters)},
+           8.0 * static_cast<double>(census.file_bytes) / static_cast<double>(stored.parameters)},
           {"parameters_by_dtype", by_dtype(stored.parameters_of)},
           {"bytes_by_dtype", by_dtype(stored.bytes_of)}};
 }
@@ -75,6 +76,13 @@ Json describe_recipe(const Checkpoint& checkpoint) {
   } catch (const Error&) {
     return native->recipe();  // it documents, and has no say in what the file means
   }
+}
+
+/// What else the files say; null when they say nothing.
+Json describe_metadata(const Checkpoint& checkpoint) {
+  Json object;
+  for (const auto& [key, value] : checkpoint.metadata()) object[key] = value;
+  return object;
 }
 
 Json list_tensors(const Checkpoint& checkpoint) {
@@ -99,7 +107,7 @@ Json describe_memory(const Model& model, const ModelOptions& options) {
   const Context context(model, options.context());
   const Config& c = model.config();
   const DType cache_dtype = options.cache_dtype();
-  const std::size_t per_position = 2 * c.n_layers * c.kv_dim() * size_of(cache_dtype);
+  const std::size_t per_position = 2 * c.n_layers * bytes_of(cache_dtype, c.kv_dim());
   return {{"n_ctx", context.capacity()},
           {"cache_dtype", name_of(cache_dtype)},
           {"cache_bytes_per_token", per_position},
@@ -187,6 +195,7 @@ void info(const InfoOptions& options) {
       {"config", describe(model.config())},
       {"weights", describe(count_weights(checkpoint))},
       {"recipe", describe_recipe(checkpoint)},
+      {"metadata", describe_metadata(checkpoint)},
       {"memory", describe_memory(model, options.model)},
       {"compute", describe_compute(model.network(), options.model)},
       {"tokenizer", describe_tokenizer(model)},

@@ -12,10 +12,12 @@ void add_tokenize(CLI::App& app);
 void add_detokenize(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_perplexity(CLI::App& app);
+void add_eval(CLI::App& app);
 void add_info(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_synth(CLI::App& app);
+void add_batch(CLI::App& app);
 void add_bench(CLI::App& app);
 #ifdef MIXTRAL_HAS_SERVER
 void add_serve(CLI::App& app);

@@ -26,7 +26,7 @@ constexpr const char* kFooter =
     "  5    the context is too small, or memory ran out\n"
     "  130  interrupted by Ctrl-C; other signals give 128 + their number\n\n"
     "Environment:\n"
-    "  MIXTRAL_ISA   baseline, avx2 or avx512, as --isa\n"
+    "  MIXTRAL_ISA   baseline, avx2, avx2_vnni or avx512, as --isa\n"
     "  MIXTRAL_GEMM  native, onednn, openblas or eigen, as --gemm";
 
 void add_commands(CLI::App& app) {
@@ -39,10 +39,12 @@ void add_commands(CLI::App& app) {
   add_detokenize(app);
   add_logits(app);
   add_perplexity(app);
+  add_eval(app);
   add_info(app);
   add_convert(app);
   add_verify(app);
   add_synth(app);
+  add_batch(app);
   add_bench(app);
 #ifdef MIXTRAL_HAS_SERVER
   add_serve(app);

@@ -46,7 +46,7 @@ CLI::Validator whole_number(std::size_t min, std::size_t max) {
 }
 
 ComputeOptions ModelOptions::compute() const {
-  return {.isa = by_name(std::array{Isa::baseline, Isa::avx2, Isa::avx512}, isa),
+  return {.isa = by_name(kAllIsas, isa),
           .gemm = by_name(
               std::array{GemmKind::native, GemmKind::onednn, GemmKind::openblas, GemmKind::eigen},
               gemm),
@@ -56,7 +56,7 @@ ComputeOptions ModelOptions::compute() const {
 ContextOptions ModelOptions::context() const {
   ContextOptions context;
   context.n_ctx = n_ctx;
-  context.cache_dtype = by_name(std::array{DType::f32, DType::f16, DType::bf16}, cache_type);
+  context.cache_dtype = by_name(kCacheDTypes, cache_type);
   context.n_threads = n_threads;
   return context;
 }
@@ -68,7 +68,7 @@ DType ModelOptions::cache_dtype() const {
 void add_model_path(CLI::App& command, std::string& path) {
   command
       .add_option("MODEL", path,
-                  "Native file, Hugging Face model directory, or a .safetensors or .json file in it")
+                  "Native file, GGUF file, model directory of Hugging Face or Mistral, or a file in it")
       ->required();
 }
 
@@ -93,11 +93,11 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--isa", options.isa,
                   "Instruction set of the kernels (default: $MIXTRAL_ISA, else the best there is)")
-      ->check(CLI::IsMember({"baseline", "avx2", "avx512"}));
+      ->check(CLI::IsMember({"baseline", "avx2", "avx2_vnni", "avx512"}));
   command
       .add_option("--cache-type", options.cache_type,
                   "Storage of keys and values (default: f16, or f32 with --precision f32)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
 }
 
 void add_context_option(CLI::App& command, ModelOptions& options, const std::string& otherwise) {
@@ -111,7 +111,8 @@ void add_context_option(CLI::App& command, ModelOptions& options, const std::str
 std::filesystem::path model_path(const std::filesystem::path& path) {
   const std::filesystem::path extension = path.extension();
   std::error_code error;
-  if ((extension == ".safetensors" || extension == ".json") &&
+  if ((extension == ".safetensors" || extension == ".json" || extension == ".pt" ||
+       extension == ".pth") &&
       std::filesystem::is_regular_file(path, error) && !is_native_file(path)) {
     return path.has_parent_path() ? path.parent_path() : ".";
   }

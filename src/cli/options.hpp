@@ -46,7 +46,7 @@ void add_context_option(CLI::App& command, ModelOptions& options, const std::str
 /// Opens the model, showing progress.
 Model load_model(const ModelOptions& options);
 
-/// What `path` means: a native file or a directory, or the directory of a .safetensors or .json file.
+/// What `path` means: a native file or a directory, or the directory of a file that is a part of a model.
 std::filesystem::path model_path(const std::filesystem::path& path);
 
 /// How tokens are chosen, as the command line says; what it leaves out is the model's own default.

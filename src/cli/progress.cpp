@@ -32,7 +32,11 @@ void Progress::draw(double done, double total, double elapsed) const {
   std::string bar(static_cast<std::size_t>(filled), '#');
   bar.resize(kWidth, '.');
   std::fprintf(stderr, "\r%s [%s] %3.0f %%", label_.c_str(), bar.c_str(), 100 * fraction);
-  if (unit_ == Unit::bytes) std::fprintf(stderr, "  %s/s", format_bytes(done / elapsed).c_str());
+  if (unit_ == Unit::bytes) {
+    std::fprintf(stderr, " of %s  %s/s", format_bytes(total).c_str(),
+                 format_bytes(done / elapsed).c_str());
+  }
+  if (unit_ == Unit::lines) std::fprintf(stderr, "  %.2f lines/s", done / elapsed);
   if (fraction > 0) std::fprintf(stderr, "  %.0f s left", elapsed / fraction - elapsed);
   std::fputs("\033[K", stderr);
 }

@@ -11,7 +11,7 @@ namespace mixtral::cli {
 /// nothing when stderr is no terminal.
 class Progress {
  public:
-  enum class Unit { any, bytes };  ///< of bytes, the rate is shown too
+  enum class Unit { any, bytes, lines };  ///< of bytes and lines, the rate is shown too; of bytes, the amount
 
   explicit Progress(std::string label, Unit unit = Unit::any);
   ~Progress();

@@ -31,7 +31,9 @@ WeightCensus count_weights(const Checkpoint& checkpoint) {
     const bool is_expert = key.role == expert_gate || key.role == expert_up || key.role == expert_down;
     (key.role == embedding ? census.embedding : is_expert ? census.experts : census.dense).add(weight);
     if (key.role == lm_head) census.lm_head.add(weight);
-    if (key.role != lm_head || weight.data != table) census.stored.add(weight);
+    if (key.role == lm_head && census.is_tied && weight.data == table) return;
+    census.stored.add(weight);
+    census.file_bytes += checkpoint.stored(key).bytes;
   });
   return census;
 }

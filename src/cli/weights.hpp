@@ -23,6 +23,7 @@ struct WeightCensus {
   WeightTotals dense;      ///< read for every token: attention, norms, routers, lm_head
   WeightTotals lm_head;    ///< the part of `dense` that only logits need
   WeightTotals experts;
+  std::size_t file_bytes = 0;  ///< of all in the form that the files have
   bool is_tied = false;       ///< lm_head has the parameters of the embedding
   std::size_t n_experts = 0;  ///< in all layers
   std::size_t n_active = 0;   ///< of them, used by one token

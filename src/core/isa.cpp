@@ -1,6 +1,6 @@
 #include "mixtral/core/isa.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -12,8 +12,6 @@
 
 namespace mixtral {
 namespace {
-
-constexpr std::array kAllIsas = {Isa::baseline, Isa::avx2, Isa::avx512};
 
 #if defined(__x86_64__)
 
@@ -44,6 +42,11 @@ bool cpu_has_avx2() noexcept {
          has_bits(cpuid(7, 0).ebx, bit_AVX2);
 }
 
+bool cpu_has_avx_vnni() noexcept {
+  constexpr unsigned kAvxVnniBit = 1u << 4;  // leaf 7, subleaf 1, eax
+  return cpu_has_avx2() && has_bits(cpuid(7, 1).eax, kAvxVnniBit);
+}
+
 bool cpu_has_avx512() noexcept {
   constexpr unsigned kZmmState = 0xe6;
   constexpr unsigned kBf16Bit = 1u << 5;  // leaf 7, subleaf 1, eax
@@ -56,6 +59,12 @@ bool cpu_has_avx512() noexcept {
 #else
 
 bool cpu_has_avx2() noexcept { return false; }
+bool cpu_has_avx_vnni() noexcept { return false; }
+bool cpu_has_avx_vnni() noexcept {
+  constexpr unsigned kAvxVnniBit = 1u << 4;  // leaf 7, subleaf 1, eax
+  return cpu_has_avx2() && has_bits(cpuid(7, 1).eax, kAvxVnniBit);
+}
+
 bool cpu_has_avx512() noexcept { return false; }
 
 #endif
@@ -77,13 +86,28 @@ std::string_view name_of(Isa isa) noexcept {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx2_vnni:
+      return "avx2_vnni";
   }
   return "?";
 }
 
+bool is_supported(Isa isa) noexcept {
+  switch (isa) {
+    case Isa::baseline:
+      return true;
+    case Isa::avx2:
+      return cpu_has_avx2();
+    case Isa::avx512:
+      return cpu_has_avx512();
+    case Isa::avx2_vnni:
+      return cpu_has_avx_vnni();
+  }
+  return false;
+}
+
 Isa detect_isa() noexcept {
-  if (cpu_has_avx512()) return Isa::avx512;
-  return cpu_has_avx2() ? Isa::avx2 : Isa::baseline;
+  return *std::find_if(kAllIsas.rbegin(), kAllIsas.rend(), is_supported);
 }
 
 Isa select_isa(std::optional<Isa> requested) {
@@ -95,10 +119,10 @@ Isa select_isa(std::optional<Isa> requested) {
     source = "MIXTRAL_ISA";
     if (!requested) {
       throw Error(ErrorCode::unsupported, "MIXTRAL_ISA is \"" + std::string(variable) +
-                                              "\": expected baseline, avx2 or avx512");
+                                              "\": expected baseline, avx2, avx2_vnni or avx512");
     }
   }
-  if (*requested > detect_isa()) {
+  if (!is_supported(*requested)) {
     throw Error(ErrorCode::unsupported, source + " asks for " + std::string(name_of(*requested)) +
                                             ", but the best this machine runs is " +
                                             std::string(name_of(detect_isa())));

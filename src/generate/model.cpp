@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "core/message.hpp"
+#include "io/gguf_checkpoint.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/generate/context.hpp"
-#include "mixtral/io/native_checkpoint.hpp"
 
 namespace mixtral {
 namespace {
@@ -107,9 +107,13 @@ Model load(const std::filesystem::path& path, const LoadOptions& options) {
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return open_tokenizer(path);
-  if (auto tokenizer = tokenizer_of(NativeCheckpoint(path), path)) return tokenizer;
-  throw Error(ErrorCode::io, detail::quote(path) + ": there is no tokenizer in this file");
+  const auto has = [&](const char* name) { return std::filesystem::exists(path / name, error); };
+  if (std::filesystem::is_directory(path, error) &&
+      (has("tokenizer.model") || has("tokenizer.json") || !detail::find_gguf_model(path))) {
+    return open_tokenizer(path);  // needs no weights
+  }
+  if (auto tokenizer = tokenizer_of(*open_checkpoint(path), path)) return tokenizer;
+  throw Error(ErrorCode::io, detail::quote(path) + ": there is no tokenizer in this model");
 }
 
 }  // namespace mixtral

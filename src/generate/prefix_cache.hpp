@@ -32,8 +32,8 @@ class PrefixCache {
   /// until the cache changes.
   EvaluatedPrefix find(std::span<const TokenId> ids);
 
-  /// Takes what `sequence` has evaluated, unless others here hold all but a few positions of it;
-  /// those that it holds in turn are dropped.
+  /// Takes what `sequence` has evaluated, unless another one here holds all but a few positions of
+  /// it. Those of which it holds all but a few in turn are dropped.
   void keep(Sequence sequence);
 
   /// Drops what was used least recently. False when nothing is left.

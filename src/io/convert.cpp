@@ -1,164 +1,16 @@
 #include "mixtral/io/convert.hpp"
 
-#include <algorithm>
-#include <cstring>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 
-#include "core/message.hpp"
+#include "io/conversion.hpp"
 #include "io/native_format.hpp"
 #include "io/native_writer.hpp"
-#include "io/row_reader.hpp"
-#include "mixtral/core/error.hpp"
-#include "mixtral/core/tensor.hpp"
-#include "mixtral/quant/convert.hpp"
+#include "io/weight_stream.hpp"
 
 namespace mixtral {
 namespace {
-
-using detail::RowReader;
-
-/// How a tensor lies in the source and is to lie in the target; neither has bytes yet.
-struct Job {
-  TensorKey key;
-  WeightView source, target;
-};
-
-std::size_t bytes_of_rows(WeightView view, std::size_t n_rows) noexcept {
-  view.rows = n_rows;
-  return view.bytes();
-}
-
-/// Room for one worker's tile on its way.
-class Scratch {
- public:
-  explicit Scratch(const std::vector<Job>& jobs)
-      : source_rows_(kTileRows * most(jobs, [](const Job& job) { return job.source.row_bytes(); })),
-        target_rows_(kTileRows * most(jobs, [](const Job& job) { return job.target.row_bytes(); })),
-        values_(most(jobs, [](const Job& job) { return job.source.cols; })) {}
-
-  /// Writes rows [first, first + count) of the target, a whole tile or what is left.
-  void convert(const Job& job, const RowReader& source, std::size_t first, std::size_t count,
-               std::byte* out) {
-    const WeightView& target = job.target;
-    if (source.view().dtype == target.dtype && source.view().layout == Layout::tiled &&
-        target.layout == Layout::tiled) {
-      std::memcpy(out, source.view().row(first), bytes_of_rows(target, count));
-      return;
-    }
-    const std::byte* rows = source.read(first, count, source_rows_.data());
-    if (source.view().dtype != target.dtype) rows = round(job, rows, count);
-    if (target.layout == Layout::tiled) {
-      quant::tile_rows(target.dtype, rows, count, target.cols, out);
-    } else {
-      std::memcpy(out, rows, count * target.row_bytes());
-    }
-  }
-
- private:
-  template <class SizeOf>
-  static std::size_t most(const std::vector<Job>& jobs, SizeOf size_of) {
-    std::size_t size = 0;
-    for (const Job& job : jobs) size = std::max(size, size_of(job));
-    return size;
-  }
-
-  const std::byte* round(const Job& job, const std::byte* rows, std::size_t count) {
-    const std::span<float> values = values_.span().first(job.source.cols);
-    for (std::size_t i = 0; i < count; ++i) {
-      quant::dequantise(job.source.dtype, rows + i * job.source.row_bytes(), values);
-      quant::quantise(job.target.dtype, values, target_rows_.data() + i * job.target.row_bytes());
-    }
-    return target_rows_.data();
-  }
-
-  AlignedBuffer<std::byte> source_rows_, target_rows_;
-  AlignedBuffer<float> values_;  // one row
-};
-
-/// Makes the weights a batch of tiles at a time, while the batch before is being written.
-class WeightStream {
- public:
-  WeightStream(const Checkpoint& source, std::vector<Job> jobs, detail::NativeWriter& writer,
-               const ConvertOptions& options, Executor& executor)
-      : source_(source),
-        jobs_(std::move(jobs)),
-        writer_(writer),
-        options_(options),
-        executor_(executor) {
-    std::size_t tile_bytes = 0;
-    for (const Job& job : jobs_) {
-      tile_bytes = std::max(tile_bytes, kTileRows * job.target.row_bytes());
-      progress_.total += job.target.bytes();
-    }
-    for (auto& buffer : buffers_) buffer = AlignedBuffer<std::byte>(tiles_per_batch() * tile_bytes);
-    for (std::size_t i = 0; i < executor.n_threads(); ++i) scratch_.emplace_back(jobs_);
-  }
-
-  void run() {
-    for (const Job& job : jobs_) {
-      const LoadedTensor tensor = source_.load(job.key);
-      const RowReader reader(source_, job.key, tensor.view);
-      const std::size_t step = tiles_per_batch() * kTileRows;
-      for (std::size_t first = 0; first < job.target.rows; first += step) {
-        make_batch(job, reader, first, std::min(step, job.target.rows - first));
-      }
-    }
-    writer_.append(batch_);
-    report(batch_.size());
-  }
-
- private:
-  static constexpr std::size_t kTilesPerThread = 4;  // so that they all finish at about the same time
-
-  std::size_t tiles_per_batch() const noexcept { return kTilesPerThread * executor_.n_threads(); }
-
-  void make_batch(const Job& job, const RowReader& reader, std::size_t first, std::size_t count) {
-    source_.check_unchanged();
-    const std::size_t tile_bytes = kTileRows * job.target.row_bytes();
-    const std::size_t n_tiles = (count + kTileRows - 1) / kTileRows;
-    std::byte* const out = buffers_[next_buffer_].data();
-    executor_.run(1 + n_tiles, [&](std::size_t task, std::size_t worker) {
-      if (task == 0) return writer_.append(batch_);
-      const std::size_t tile = task - 1;
-      const std::size_t begin = tile * kTileRows;
-      scratch_[worker].convert(job, reader, first + begin, std::min(kTileRows, count - begin),
-                               out + tile * tile_bytes);
-    });
-    report(batch_.size());
-    batch_ = {out, bytes_of_rows(job.target, count)};
-    next_buffer_ = 1 - next_buffer_;
-  }
-
-  void report(std::size_t bytes) {
-    progress_.done += bytes;
-    if (options_.on_progress && !options_.on_progress(progress_)) {
-      throw Error(ErrorCode::cancelled, "the conversion was cancelled");
-    }
-  }
-
-  const Checkpoint& source_;
-  std::vector<Job> jobs_;
-  detail::NativeWriter& writer_;
-  const ConvertOptions& options_;
-  Executor& executor_;
-  ConvertProgress progress_{0, 0};
-  std::vector<Scratch> scratch_;  // of each worker
-  AlignedBuffer<std::byte> buffers_[2];
-  std::size_t next_buffer_ = 0;
-  std::span<const std::byte> batch_;  // made, but not written yet
-};
-
-/// What only the last step, the renaming, would find.
-void check_target(const std::filesystem::path& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    throw Error(ErrorCode::invalid_argument,
-                detail::quote(path) + ": expected the name of a file, found a directory");
-  }
-}
 
 std::vector<detail::NativeContents::File> files_of(const Checkpoint& source) {
   std::vector<detail::NativeContents::File> files;
@@ -168,36 +20,25 @@ std::vector<detail::NativeContents::File> files_of(const Checkpoint& source) {
   return files;
 }
 
-void count(const TensorType& tensor, const WeightView& target, ConvertReport& report) {
-  report.n_weights += target.rows * target.cols;
-  report.weight_bytes += target.bytes();
-  if (tensor.type == tensor.asked_for) return;
-  for (Substitution& known : report.substitutions) {
-    if (known.asked_for == tensor.asked_for && known.width == target.cols) {
-      ++known.n_tensors;
-      return;
-    }
-  }
-  report.substitutions.push_back({tensor.asked_for, tensor.type, target.cols, 1});
-}
-
 }  // namespace
 
 ConvertReport convert_checkpoint(const Checkpoint& source, const std::filesystem::path& path,
                                  const Recipe& recipe, const ConvertOptions& options,
                                  Executor& executor) {
-  check_target(path);
+  detail::check_target(path);
   ConvertReport report;
   detail::NativeContents contents{to_json(recipe), files_of(source), {}};
-  std::vector<Job> jobs;
+  std::vector<detail::WeightJob> jobs;
   for (const TensorType& tensor : apply_recipe(recipe, source.config())) {
     const WeightView target = detail::native_view(tensor.key.role, tensor.type, source.config());
     contents.weights.push_back({name_of(tensor.key), target});
     jobs.push_back({tensor.key, source.tensor(tensor.key), target});
-    count(tensor, target, report);
+    detail::count(tensor, target, report);
   }
   detail::NativeWriter writer(path, contents);
-  WeightStream(source, std::move(jobs), writer, options, executor).run();
+  detail::stream_weights(
+      source, jobs, RotaryOrder::half_split,
+      [&writer](std::span<const std::byte> bytes) { writer.append(bytes); }, options, executor);
   writer.commit();
   return report;
 }

@@ -29,6 +29,7 @@ struct CheckpointParts {
   std::vector<std::shared_ptr<const void>> owners = {};  ///< of the files, and what else tensors point to
   std::vector<const MappedFile*> files = {};             ///< to be watched for changes
   std::function<std::optional<std::string>(std::string_view name)> read_file = {};  ///< Checkpoint::file
+  std::vector<std::pair<std::string, std::string>> metadata = {};                   ///< Checkpoint::metadata
 };
 
 class FileCheckpoint final : public Checkpoint {
@@ -46,6 +47,7 @@ class FileCheckpoint final : public Checkpoint {
   std::optional<std::string> file(std::string_view name) const override {
     return parts_.read_file(name);
   }
+  std::vector<std::pair<std::string, std::string>> metadata() const override { return parts_.metadata; }
   std::size_t weight_bytes() const noexcept override;
   void check_unchanged() const override;
 

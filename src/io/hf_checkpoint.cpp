@@ -14,6 +14,8 @@
 #include "io/file_checkpoint.hpp"
 #include "io/file_status.hpp"
 #include "io/hf_index.hpp"
+#include "io/hf_quantisation.hpp"
+#include "io/hf_quantised.hpp"
 #include "io/hf_tensors.hpp"
 #include "io/load_progress.hpp"
 #include "io/model_tensors.hpp"
@@ -25,6 +27,7 @@ namespace mixtral {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::HfQuantisation;
 using detail::is_there;
 using detail::NamedText;
 using detail::quote;
@@ -101,7 +104,9 @@ std::vector<SafetensorsFile> open_weights(const fs::path& directory,
 /// Takes the tensors of a model out of a table, whichever generation of names it has.
 class ModelReader {
  public:
-  ModelReader(const Config& config, TensorTable& table) : config_(config), table_(table) {}
+  ModelReader(const Config& config, const std::optional<HfQuantisation>& quantisation,
+              TensorTable& table)
+      : config_(config), quantisation_(quantisation), table_(table) {}
 
   /// Every tensor, in the order of visit_tensors.
   std::vector<TensorSource> read() {
@@ -114,6 +119,7 @@ class ModelReader {
         sources.push_back(take(key));
       }
     });
+    if (quantisation_) tolerate_cache_scales();
     table_.check_all_used();
     return sources;
   }
@@ -122,7 +128,23 @@ class ModelReader {
   TensorSource take(const TensorKey& key) {
     const bool in_moe = detail::is_expert(key.role) || key.role == TensorRole::router;
     if (in_moe && table_.contains(fused_prefix(key.layer) + kGateUp)) return take_fused(key);
-    return take(detail::hf_name_of(key), detail::hf_shape_of(key.role, config_));
+    const std::string name = detail::hf_name_of(key);
+    if (quantisation_ && !detail::is_norm(key.role) && key.role != TensorRole::embedding) {
+      if (auto source = detail::take_quantised(*quantisation_, table_, name,
+                                               detail::shape_of(key.role, config_))) {
+        return *std::move(source);
+      }
+    }
+    return take(name, detail::hf_shape_of(key.role, config_));
+  }
+
+  /// Scales for caches in 8 bits, which are of another type here.
+  void tolerate_cache_scales() {
+    for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
+      for (const char* name : {"self_attn.k_scale", "self_attn.v_scale"}) {
+        table_.tolerate(detail::hf_layer_prefix(layer) + name);
+      }
+    }
   }
 
   TensorSource take(const std::string& name, const std::vector<std::size_t>& shape) {
@@ -164,23 +186,27 @@ class ModelReader {
   static constexpr const char* kGateUp = "experts.gate_up_proj";
 
   const Config& config_;
+  const std::optional<HfQuantisation>& quantisation_;
   TensorTable& table_;
 };
 
-detail::ModelDescription describe(const fs::path& directory) {
-  const fs::path config = directory / "config.json";
+NamedText read_named(const fs::path& path) { return {path.native(), read_json_file(path)}; }
+
+detail::ModelDescription describe(const fs::path& directory, const NamedText& config) {
   const fs::path generation = directory / "generation_config.json";
   std::optional<NamedText> generation_text;
-  if (is_there(generation)) generation_text = {generation.native(), read_json_file(generation)};
-  return detail::describe_model({config.native(), read_json_file(config)}, generation_text);
+  if (is_there(generation)) generation_text = read_named(generation);
+  return detail::describe_model(config, generation_text);
 }
 
 }  // namespace
 
 std::unique_ptr<Checkpoint> detail::open_hf_checkpoint(const fs::path& directory,
                                                        const LoadCallback& on_progress) {
-  detail::CheckpointParts parts{.description = describe(directory),
+  const NamedText config = read_named(directory / "config.json");
+  detail::CheckpointParts parts{.description = describe(directory, config),
                                 .read_file = detail::files_in(directory)};
+  const auto quantisation = detail::parse_hf_quantisation(config.text, config.name);
   const auto files =
       std::make_shared<const std::vector<SafetensorsFile>>(open_weights(directory, on_progress));
   TensorTable table;
@@ -189,7 +215,7 @@ std::unique_ptr<Checkpoint> detail::open_hf_checkpoint(const fs::path& directory
     parts.files.push_back(&file.file());
   }
   try {
-    parts.tensors = ModelReader(parts.description.config, table).read();
+    parts.tensors = ModelReader(parts.description.config, quantisation, table).read();
   } catch (const Error& e) {
     throw Error(e.code(), quote(directory) + ": " + e.what());
   }

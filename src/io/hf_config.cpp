@@ -52,11 +52,6 @@ void check_supported(const JsonObject& config) {
   }
   const std::string act = config.string("hidden_act").value_or("silu");
   if (act != "silu") config.unsupported("hidden_act", "\"silu\"", act);
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    if (const json* value = config.find(key)) {
-      config.unsupported(key, "weights that aren't quantised (F32, F16 or BF16)", *value);
-    }
-  }
   for (const char* key : {"attention_bias", "mlp_bias"}) {
     if (config.boolean(key).value_or(false)) config.unsupported(key, "no biases", true);
   }

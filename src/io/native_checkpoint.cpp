@@ -70,7 +70,8 @@ class NativeReader {
   }
 
   SafetensorsHeader parse_header() const {
-    const std::string expected = "expected a Hugging Face model directory or a native file, found ";
+    const std::string expected =
+        "expected a Hugging Face model directory, a GGUF file or a native file, found ";
     const std::string_view kind = foreign_kind(bytes_);
     if (!kind.empty()) fail(ErrorCode::unsupported, expected + std::string(kind));
     SafetensorsHeader header = parse_safetensors_header(bytes_, bytes_.size(), name_);

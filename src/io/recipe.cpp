@@ -52,7 +52,9 @@ std::vector<std::size_t> sensitive_layers(std::size_t n_layers) {
 Recipe recipe_of(const Mixture& mixture, const Config& config) {
   Recipe recipe{.name = std::string(mixture.name),
                 .type = mixture.type,
-                .rules = {{"attention_*", mixture.attention}, {"lm_head", mixture.lm_head}},
+                .rules = {{"embedding", mixture.embedding},
+                          {"attention_*", mixture.attention},
+                          {"lm_head", mixture.lm_head}},
                 .may_substitute = true};
   if (mixture.expert_down == mixture.type) return recipe;
   for (const std::size_t layer : sensitive_layers(config.n_layers)) {
@@ -193,6 +195,7 @@ class RecipeApplier {
 
 std::string describe(const Mixture& mixture) {
   std::string text(name_of(mixture.type));
+  text += ", embedding " + std::string(name_of(mixture.embedding));
   text += ", attention " + std::string(name_of(mixture.attention));
   text += ", lm_head " + std::string(name_of(mixture.lm_head));
   if (mixture.expert_down != mixture.type) {

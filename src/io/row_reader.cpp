@@ -1,6 +1,7 @@
 #include "io/row_reader.hpp"
 
 #include <cstring>
+#include <vector>
 
 #include "mixtral/quant/convert.hpp"
 
@@ -14,8 +15,12 @@ RowReader::RowReader(const Checkpoint& checkpoint, const TensorKey& key, const W
 }
 
 const std::byte* RowReader::read(std::size_t first, std::size_t count, std::byte* scratch) const {
-  if (view_.layout == Layout::tiled) {  // native files, which have the order that is asked for
-    quant::untile_rows(view_.dtype, view_.row(first), count, view_.cols, scratch);
+  if (view_.layout == Layout::tiled) {
+    if (head_dim_ != 0) {
+      read_from_tiles(first, count, scratch);
+    } else {
+      quant::untile_rows(view_.dtype, view_.row(first), count, view_.cols, scratch);
+    }
     return scratch;
   }
   if (head_dim_ == 0) return view_.row(first);
@@ -23,6 +28,24 @@ const std::byte* RowReader::read(std::size_t first, std::size_t count, std::byte
     std::memcpy(scratch + i * view_.row_bytes(), view_.row(place_of(first + i)), view_.row_bytes());
   }
   return scratch;
+}
+
+/// Unpacks each tile that holds some of the rows once.
+void RowReader::read_from_tiles(std::size_t first, std::size_t count, std::byte* scratch) const {
+  const std::size_t row_bytes = view_.row_bytes();
+  std::vector<std::byte> rows(kTileRows * row_bytes);
+  std::vector<bool> is_read(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (is_read[i]) continue;
+    const std::size_t tile = place_of(first + i) / kTileRows;
+    quant::untile_rows(view_.dtype, view_.row(tile * kTileRows), kTileRows, view_.cols, rows.data());
+    for (std::size_t j = i; j < count; ++j) {
+      const std::size_t place = place_of(first + j);
+      if (place / kTileRows != tile) continue;
+      std::memcpy(scratch + j * row_bytes, &rows[place % kTileRows * row_bytes], row_bytes);
+      is_read[j] = true;
+    }
+  }
 }
 
 std::size_t RowReader::place_of(std::size_t row) const noexcept {

@@ -24,6 +24,7 @@ class RowReader {
 
  private:
   std::size_t place_of(std::size_t row) const noexcept;
+  void read_from_tiles(std::size_t first, std::size_t count, std::byte* scratch) const;
 
   WeightView view_;
   std::size_t head_dim_ = 0;  // of heads whose rows come in another order than they lie in; else 0

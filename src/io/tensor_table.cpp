@@ -26,6 +26,11 @@ void TensorTable::add(std::vector<FileTensor> tensors) {
   }
 }
 
+const std::vector<std::size_t>* TensorTable::shape_of(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : &found->second.tensor.shape;
+}
+
 const FileTensor& TensorTable::take(const std::string& name, const std::vector<std::size_t>& shape) {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {

@@ -16,6 +16,9 @@ class TensorTable {
 
   bool contains(const std::string& name) const { return tensors_.contains(name); }
 
+  /// Null when there is no tensor of this name.
+  const std::vector<std::size_t>* shape_of(const std::string& name) const;
+
   /// The tensor of this name, which stays in place. Throws Error(format) when it is missing or has another shape.
   const FileTensor& take(const std::string& name, const std::vector<std::size_t>& shape);
 

@@ -14,9 +14,12 @@ const KernelTable& kernel_table(Isa isa) {
       return detail::kAvx2Table;
     case Isa::avx512:
       return detail::kAvx512Table;
+    case Isa::avx2_vnni:
+      return detail::kAvx2VnniTable;
 #else
     case Isa::avx2:
     case Isa::avx512:
+    case Isa::avx2_vnni:
       break;
 #endif
   }

@@ -24,16 +24,6 @@ class WeightLoader {
  public:
   explicit WeightLoader(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
 
-  /// A matrix that products take. Throws Error(unsupported) when there are no kernels for how it is stored.
-  WeightView matrix(TensorKey key) {
-    const WeightView weight = load(key);
-    if (is_quantised(weight.dtype) && weight.layout != Layout::tiled) {
-      throw Error(ErrorCode::unsupported, "products of " + std::string(name_of(weight.dtype)) +
-                                              " weights need them in tiles, found rows");
-    }
-    return weight;
-  }
-
   /// A row or matrix that is read element by element.
   WeightView plain(TensorKey key) {
     const WeightView weight = load(key);
@@ -61,7 +51,7 @@ DecoderBlock make_block(WeightLoader& weights, const Checkpoint& checkpoint, std
   const Config& config = checkpoint.config();
   const auto eps = static_cast<float>(config.rms_norm_eps);
   const auto weight = [&](TensorRole role, std::size_t expert = 0) {
-    return weights.matrix({role, layer, expert});
+    return weights.load({role, layer, expert});
   };
   const auto norm = [&](TensorRole role) {
     return RmsNorm(weights.plain({role, layer}), eps, kernels);
@@ -162,7 +152,7 @@ struct Mixtral::Impl {
         rotary(config.head_dim, config.rope_theta),
         final_norm(weights.plain({TensorRole::final_norm}),
                    static_cast<float>(config.rms_norm_eps), kernels),
-        lm_head(weights.matrix({TensorRole::lm_head})) {
+        lm_head(weights.load({TensorRole::lm_head})) {
     for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
       blocks.push_back(make_block(weights, *checkpoint, layer, kernels));
     }

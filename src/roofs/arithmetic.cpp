@@ -17,6 +17,7 @@ constexpr std::size_t kRoundsPerTask = 50'000;
 const Loops& loops_of(Isa isa) noexcept {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return kAvx512Loops;
+  if (isa == Isa::avx2_vnni) return kAvx2VnniLoops;
   if (isa == Isa::avx2) return kAvx2Loops;
 #endif
   return kBaselineLoops;

@@ -13,6 +13,7 @@ namespace mixtral::roofs {
 /// with what else a step needs, which for bytes can be several instructions.
 inline constexpr std::size_t kSums = 12;
 inline constexpr std::size_t kByteSums = 8;
+inline constexpr std::size_t kByteWords = 8;  // of a group of 32 weights
 
 struct Loop {
   /// The results go to `out`, which keeps the compiler from leaving the work out.
@@ -26,8 +27,9 @@ struct Loops {
 };
 
 extern const Loops kBaselineLoops;
-extern const Loops kAvx2Loops;    // x86-64 builds only
-extern const Loops kAvx512Loops;  // x86-64 builds only
+extern const Loops kAvx2Loops;      // x86-64 builds only
+extern const Loops kAvx2VnniLoops;  // x86-64 builds only
+extern const Loops kAvx512Loops;    // x86-64 builds only
 
 /// Each sum is itself multiplied, or a product that never changes would leave the loop.
 template <class Arch>
@@ -57,16 +59,25 @@ void bf16_loop(std::size_t n_rounds, float* out) noexcept {
   for (const Vec<Arch>& sum : sums) *out += simd::sum<Arch>(sum);
 }
 
-/// The sums are weights too, for the same reason as above.
+/// Weights of four bits, of which the narrowest sums can hold the most. The sums are weights too, for the
+/// same reason as above.
 template <class Arch>
 void int8_loop(std::size_t n_rounds, float* out) noexcept {
-  using Dot = simd::ByteDot<Arch, 8>;
-  const simd::Words<Arch> activations = simd::broadcast_word<Arch>(0x01ff02fe);
+  using Dot = simd::ByteDot<Arch, 0, 15, kByteWords>;
+  simd::Words<Arch> activations[kByteWords];
+  for (std::size_t j = 0; j < kByteWords; ++j) {
+    activations[j] = simd::broadcast_word<Arch>(0x01ff02fe + static_cast<std::uint32_t>(j));
+  }
   simd::IntVec<Arch> sums[kByteSums];
   for (simd::IntVec<Arch>& sum : sums) sum = simd::broadcast_int<Arch>(1);
   for (std::size_t round = 0; round < n_rounds; ++round) {
     for (simd::IntVec<Arch>& sum : sums) {
-      sum = Dot::step(sum, std::bit_cast<simd::Words<Arch>>(sum), activations);
+      Dot dot(0);
+#pragma GCC unroll 8
+      for (std::size_t j = 0; j < kByteWords; ++j) {
+        dot.add(j, std::bit_cast<simd::Words<Arch>>(sum), activations[j]);
+      }
+      sum = dot.sums();
     }
   }
   for (const simd::IntVec<Arch>& sum : sums) {
@@ -77,7 +88,7 @@ void int8_loop(std::size_t n_rounds, float* out) noexcept {
 template <class Arch>
 constexpr Loops make_loops() noexcept {
   constexpr double kWidth = simd::kWidth<Arch>;
-  Loops loops = {{f32_loop<Arch>, 2 * kSums * kWidth}, {}, {int8_loop<Arch>, 8 * kByteSums * kWidth}};
+  Loops loops = {{f32_loop<Arch>, 2 * kSums * kWidth}, {}, {int8_loop<Arch>, 8 * kByteSums * kByteWords * kWidth}};
   if constexpr (simd::kHasBf16Dot<Arch>) {
     loops.bf16 = {bf16_loop<Arch>, 2.0 * kSums * simd::Dot<Arch, BF16, BF16>::kStep};
   }

@@ -10,6 +10,7 @@
 #include "mixtral/text/tokenizer.hpp"
 #include "text/bpe.hpp"
 #include "text/input_text.hpp"
+#include "text/json_tokenizer.hpp"
 #include "text/vocabulary.hpp"
 
 namespace mixtral {
@@ -56,6 +57,14 @@ class TokenizerJson {
     return std::make_shared<JsonTokenizer>(std::move(vocabulary), merges);
   }
 
+  detail::SentencePieceModel scored_model() const {
+    check_text_handling();
+    check_model();
+    Vocabulary vocabulary = read_vocabulary();
+    std::vector<float> scores = scores_of(read_merges(vocabulary), vocabulary.size());
+    return {std::move(vocabulary), std::move(scores)};
+  }
+
  private:
   [[noreturn]] void fail(ErrorCode code, const std::string& fault) const {
     throw Error(code, quote(name_) + ": " + fault);
@@ -75,6 +84,7 @@ class TokenizerJson {
   void apply_added_token(const JsonObject& token, std::map<TokenId, Piece>& pieces) const;
   std::vector<Merge> read_merges(const Vocabulary& vocabulary) const;
   std::pair<std::string, std::string> read_merge(const json& merge, const std::string& what) const;
+  std::vector<float> scores_of(const std::vector<Merge>& merges, std::size_t n_pieces) const;
 
   std::string name_;
   json document_;
@@ -247,7 +257,31 @@ std::pair<std::string, std::string> TokenizerJson::read_merge(const json& merge,
   fail(ErrorCode::format, what + ": neither \"left right\" nor [\"left\", \"right\"]");
 }
 
+/// Of pieces that no merge gives 0; of the others the lower, the later their merges come.
+std::vector<float> TokenizerJson::scores_of(const std::vector<Merge>& merges,
+                                            std::size_t n_pieces) const {
+  std::vector<float> scores(n_pieces, 0);
+  TokenId last = -1;
+  float rank = 0;
+  for (const Merge& merge : merges) {
+    if (merge.result == last) continue;
+    last = merge.result;
+    float& score = scores[static_cast<std::size_t>(last)];
+    if (score != 0) {
+      fail(ErrorCode::unsupported, "model.merges: expected all that give one token next to each other, as "
+                                   "SentencePiece's scores order them");
+    }
+    score = --rank;  // exact: there are at most 2^20 pieces
+  }
+  return scores;
+}
+
 }  // namespace
+
+detail::SentencePieceModel detail::parse_scored_tokenizer_json(std::string_view bytes,
+                                                               std::string_view name) {
+  return TokenizerJson(bytes, name).scored_model();
+}
 
 std::shared_ptr<const Tokenizer> parse_tokenizer_json(std::span<const std::byte> bytes,
                                                       std::string_view name) {

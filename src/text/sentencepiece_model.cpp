@@ -281,6 +281,15 @@ std::string serialize(const SentencePieceModel& model) {
   message.clear();
   write_varint_field(message, trainer_field::kModelType, kBpe);
   write_varint_field(message, trainer_field::kByteFallback, 1);
+  const auto write_special = [&](std::uint32_t field, TokenId id) {
+    write_varint_field(message, field, static_cast<std::uint64_t>(id));
+  };
+  const Vocabulary& vocabulary = model.vocabulary;
+  write_special(trainer_field::kUnkId, vocabulary.unk_id());
+  write_special(trainer_field::kBosId, vocabulary.bos_id());
+  write_special(trainer_field::kEosId, vocabulary.eos_id());
+  write_bytes_field(message, trainer_field::kBosPiece, vocabulary[vocabulary.bos_id()].text);
+  write_bytes_field(message, trainer_field::kEosPiece, vocabulary[vocabulary.eos_id()].text);
   write_bytes_field(proto, model_field::kTrainer, message);
   message.clear();
   write_varint_field(message, normalizer_field::kAddDummyPrefix, 1);

@@ -90,7 +90,7 @@ static void test_load_errors(const char* path) {
   params.struct_size = sizeof(params) - 1;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "struct_size", mixtral_load(path, &params, &model));
   params.struct_size = sizeof(params);
-  params.isa = 4;
+  params.isa = 5;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "isa", mixtral_load(path, &params, &model));
   params.isa = 0;
   params.gemm = -1;
@@ -242,9 +242,12 @@ static void test_context_errors(const mixtral_model* model) {
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "n_ctx", mixtral_context_create(model, &params, &context));
   CHECK(context == NULL);
   params.n_ctx = 16;
-  params.cache_type = 4;
+  params.cache_type = 5;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "cache_type",
                mixtral_context_create(model, &params, &context));
+  params.cache_type = MIXTRAL_TYPE_Q8_0;
+  CHECK_OK(mixtral_context_create(model, &params, &context));
+  mixtral_context_free(context);
   params.struct_size = 3;
   CHECK_STATUS(MIXTRAL_INVALID_ARGUMENT, "struct_size",
                mixtral_context_create(model, &params, &context));

@@ -141,6 +141,9 @@ class Info(CommandTest):
         self.assertEqual(self.json("info", directory)["memory"]["cache_dtype"], "f16")
         exact = self.json("info", directory, "--precision", "f32")
         self.assertEqual(exact["memory"]["cache_dtype"], "f32")
+        self.assertEqual(self.json("info", MODEL, "--cache-type", "q8_0")["memory"]["cache_bytes_per_token"],
+                         2 * 4 * 2 * (32 + 2))
+        self.assert_fails(USAGE, "info", directory, "--cache-type", "q8_0", says=["q8_0", "32", "16"])
 
     def test_compute(self):
         compute = self.json("info", MODEL, "--isa", "baseline", "-t", 3)["compute"]

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "generate/tiny_model.hpp"
+#include "mixtral/generate/batch.hpp"
 #include "mixtral/generate/context.hpp"
 #include "support/catch.hpp"
 
@@ -50,4 +51,22 @@ TEST_CASE("a decode step allocates nothing") {
     REQUIRE(n_tokens > 20);
     REQUIRE(n_allocations == before);
   }
+}
+
+TEST_CASE("a step of a batch that only decodes allocates nothing") {
+  const Model model = tiny_model();
+  Batch batch(model, {.context = {.n_threads = 2}});
+  const SamplingOptions endless{.logit_bias = {{2, -1000.0f}}};  // no EOS
+  for (unsigned i = 0; i < 4; ++i) {
+    batch.add(random_ids(5 + i, i),
+              {.max_new_tokens = 60, .sampling = endless, .top_logprobs = 2});
+  }
+  std::size_t n_tokens = 0;
+  const BatchCallback count = [&](std::size_t, const TokenEvent&) { return ++n_tokens > 0; };
+  for (int warm_up = 0; warm_up < 20; ++warm_up) batch.step(count);
+  REQUIRE(batch.n_running() == 4);
+  const std::size_t before = n_allocations;
+  for (int i = 0; i < 20; ++i) batch.step(count);
+  REQUIRE(n_allocations == before);
+  REQUIRE(n_tokens > 60);
 }

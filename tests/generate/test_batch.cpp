@@ -1,3 +1,10 @@
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
 #include "generate/tiny_model.hpp"
 #include "generate/trace.hpp"
 #include "mixtral/generate/batch.hpp"
@@ -114,6 +121,201 @@ TEST_CASE("a prompt cancelled at its last chunk leaves the others alone") {
   })) {
   }
   REQUIRE(found == alone(model, random_ids(6, 2), plain));
+}
+
+TEST_CASE("cancelling frees a place at every stage") {
+  const Model model = tiny_model();
+  const GenerateOptions options{.max_new_tokens = 8, .logprobs = true};
+  Batch batch(model, {.context = {.chunk_size = 8}, .max_sequences = 2});
+  for (unsigned i = 0; i < 5; ++i) batch.add(random_ids(30, i), options);
+  std::vector<Trace> found(5);
+  const BatchCallback collect = [&](std::size_t index, const TokenEvent& event) {
+    found[index].add(event);
+    return true;
+  };
+  const auto require_counts = [&](std::size_t n_running, std::size_t n_waiting) {
+    REQUIRE(batch.n_running() == n_running);
+    REQUIRE(batch.n_waiting() == n_waiting);
+    REQUIRE(batch.stats().n_running == n_running);
+    REQUIRE(batch.stats().n_waiting == n_waiting);
+    REQUIRE((batch.stats().n_positions > 0) == (n_running > 0));
+    REQUIRE((batch.stats().cache_bytes > 0) == (n_running > 0));
+  };
+  require_counts(0, 5);
+  batch.cancel(99);  // unknown
+  batch.cancel(3);   // waiting
+  require_counts(0, 4);
+  REQUIRE(!batch.holds(3));
+  REQUIRE(batch.holds(4));
+  batch.step(collect);
+  require_counts(2, 2);
+  batch.cancel(0);  // in its prompt
+  require_counts(1, 2);
+  while (found[1].ids.empty()) batch.step(collect);
+  batch.cancel(1);  // generating
+  REQUIRE(!batch.holds(1));
+  require_counts(1, 1);
+  batch.cancel(1);  // again
+  while (batch.step(collect)) {
+  }
+  require_counts(0, 0);
+  batch.cancel(2);  // finished
+  REQUIRE(found[0].ids.empty());
+  REQUIRE(found[1].ids.size() == 1);
+  REQUIRE(found[2] == alone(model, random_ids(30, 2), options));
+  REQUIRE(found[3].ids.empty());
+  REQUIRE(found[4] == alone(model, random_ids(30, 4), options));
+}
+
+TEST_CASE("callbacks may cancel and add") {
+  const Model model = tiny_model();
+  const GenerateOptions options{.max_new_tokens = 6, .logprobs = true};
+  Batch batch(model, {.max_sequences = 4});
+  for (unsigned i = 0; i < 4; ++i) batch.add(random_ids(5, i), options);
+  std::vector<Trace> found(5);
+  while (batch.step([&](std::size_t index, const TokenEvent& event) {
+    found[index].add(event);
+    if (index == 1 && found[1].ids.size() == 2) {
+      batch.cancel(0);
+      batch.cancel(1);
+      batch.cancel(3);
+      REQUIRE(!batch.holds(3));
+      batch.add(random_ids(5, 4), options);
+    }
+    return true;
+  })) {
+  }
+  REQUIRE(found[0].ids.size() == 2);
+  REQUIRE(found[1].ids.size() == 2);
+  REQUIRE(found[3].ids.size() == 1);
+  REQUIRE(found[2] == alone(model, random_ids(5, 2), options));
+  REQUIRE(found[4] == alone(model, random_ids(5, 4), options));
+}
+
+TEST_CASE("a long prompt holds up neither texts nor short prompts") {
+  const Model model = tiny_model();
+  Batch batch(model, {.context = {.chunk_size = 8}, .max_sequences = 4});
+  std::vector<std::vector<std::size_t>> steps(4);  // at which each got its tokens
+  std::size_t step = 0;
+  const BatchCallback collect = [&](std::size_t index, const TokenEvent&) {
+    steps[index].push_back(step);
+    return true;
+  };
+  batch.add(random_ids(4, 1), {.max_new_tokens = 60});
+  batch.step(collect);
+  REQUIRE(steps[0] == std::vector<std::size_t>{0});
+  batch.add(random_ids(180, 2), {.max_new_tokens = 2});
+  while (++step < 5) batch.step(collect);
+  batch.add(random_ids(6, 3), {.max_new_tokens = 3});
+  batch.add(random_ids(9, 4), {.max_new_tokens = 1});
+  do {
+    batch.step(collect);
+    ++step;
+  } while (batch.n_running() > 0);
+  for (std::size_t i = 0; i < steps[0].size(); ++i) REQUIRE(steps[0][i] == i);
+  REQUIRE(steps[2].front() <= 5 + 3);  // a third of 7 tokens a step, at least
+  REQUIRE(steps[3].front() <= 5 + 4);
+  REQUIRE(steps[1].front() > 20);
+  REQUIRE(steps[1].front() <= 30);
+}
+
+TEST_CASE("several long prompts advance side by side") {
+  const Model model = tiny_model();
+  Batch batch(model, {.context = {.chunk_size = 16}, .max_sequences = 4});
+  std::vector<std::size_t> done(3);
+  for (unsigned i = 0; i < 3; ++i) {
+    GenerateOptions options{.max_new_tokens = 1};
+    options.on_prompt = [&done, i](const PromptProgress& progress) {
+      done[i] = progress.done;
+      return true;
+    };
+    batch.add(random_ids(150, i), options);
+  }
+  std::size_t n_steps = 0;
+  while (batch.step([](std::size_t, const TokenEvent&) { return true; })) {
+    ++n_steps;
+    const auto [least, most] = std::minmax_element(done.begin(), done.end());
+    REQUIRE(*most - *least <= n_steps);
+  }
+  REQUIRE(n_steps == (450 + 15) / 16);
+}
+
+TEST_CASE("a thread that owns a batch serves requests of others") {
+  const Model model = tiny_model();
+  constexpr unsigned kThreads = 4, kRequests = 6;
+  struct Message {
+    unsigned sender;
+    std::vector<TokenId> prompt;
+    GenerateOptions options;
+  };
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::deque<Message> inbox;
+  std::vector<std::vector<Trace>> replies(kThreads);
+  unsigned n_senders = kThreads;
+
+  std::thread owner([&] {
+    Batch batch(model, {.context = {.chunk_size = 16, .n_threads = 2}, .max_sequences = 3});
+    std::map<std::size_t, std::pair<unsigned, Trace>> open;
+    for (bool goes_on = true; goes_on;) {
+      {
+        std::unique_lock lock(mutex);
+        if (open.empty()) arrived.wait(lock, [&] { return !inbox.empty() || n_senders == 0; });
+        for (; !inbox.empty(); inbox.pop_front()) {
+          const Message& message = inbox.front();
+          open[batch.add(message.prompt, message.options)].first = message.sender;
+        }
+        goes_on = !open.empty() || n_senders > 0;
+      }
+      batch.step([&](std::size_t index, const TokenEvent& event) {
+        open[index].second.add(event);
+        if (event.finish) {
+          const std::lock_guard lock(mutex);
+          replies[open[index].first].push_back(open[index].second);
+          open.erase(index);
+        }
+        return true;
+      });
+    }
+  });
+  std::vector<std::thread> senders;
+  for (unsigned sender = 0; sender < kThreads; ++sender) {
+    senders.emplace_back([&, sender] {
+      for (unsigned i = 0; i < kRequests; ++i) {
+        std::lock_guard lock(mutex);
+        inbox.push_back({sender, random_ids(20 + i, sender), {.max_new_tokens = 5, .logprobs = true}});
+        arrived.notify_one();
+      }
+      const std::lock_guard lock(mutex);
+      --n_senders;
+      arrived.notify_one();
+    });
+  }
+  for (std::thread& sender : senders) sender.join();
+  owner.join();
+  for (unsigned sender = 0; sender < kThreads; ++sender) {
+    REQUIRE(replies[sender].size() == kRequests);
+    for (unsigned i = 0; i < kRequests; ++i) {
+      const Trace expected = alone(model, random_ids(20 + i, sender),
+                                   {.max_new_tokens = 5, .logprobs = true});
+      REQUIRE(std::count(replies[sender].begin(), replies[sender].end(), expected) == 1);
+    }
+  }
+}
+
+TEST_CASE("a callback that throws at the last token has seen it") {
+  const Model model = tiny_model();
+  Batch batch(model);
+  batch.add(random_ids(5), {.max_new_tokens = 1});
+  std::size_t n_events = 0;
+  const BatchCallback thrower = [&](std::size_t, const TokenEvent& event) -> bool {
+    ++n_events;
+    REQUIRE(event.finish == FinishReason::length);
+    throw Error(ErrorCode::cancelled, "now");
+  };
+  REQUIRE(error_of([&] { batch.step(thrower); }).code() == ErrorCode::cancelled);
+  REQUIRE(!batch.step(thrower));
+  REQUIRE(n_events == 1);
 }
 
 TEST_CASE("a throwing callback loses nothing but its own turn") {

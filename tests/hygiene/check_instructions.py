@@ -10,7 +10,7 @@ import sys
 
 OBJDUMP, *OBJECTS = sys.argv[1:]
 
-WIDE = re.compile(r".*_avx(2|512)\.")  # such objects run only where the CPU has what they need
+WIDE = re.compile(r".*_avx(2|2_vnni|512)\.")  # such objects run only where the CPU has what they need
 
 # AVX and what came after it is encoded with VEX or EVEX: mnemonics in v, and registers ymm, zmm, k.
 NEEDS_AVX = re.compile(r"\t(v(?!err|erw)[a-z0-9]+\b|.*%(ymm|zmm|k)[0-7])")

@@ -20,6 +20,7 @@ FORBIDDEN = re.compile(
 # Objects built for more than the oldest CPU, and what a symbol's name must hold so that the linker
 # never takes it for one that other code calls.
 ARCH_OF = {"avx2": re.compile(r"\b(Avx2|avx2)\b"),
+           "vnni": re.compile(r"\bAvx2Vnni\b"),
            "avx512": re.compile(r"\b(Avx512|avx512\w*)\b")}
 
 

@@ -34,6 +34,7 @@ FIELDS = {
     "q6_k": (210, [(0, 4, 32), (128, 4, 16), (192, 4, 4), (208, 2, 1)]),
     "iq4_nl": (18, [(2, 4, 4), (0, 2, 1)]),
     "iq4_xs": (136, [(8, 4, 32), (4, 4, 1), (2, 2, 1), (0, 2, 1)]),
+    "mxfp4": (17, [(1, 4, 4), (0, 1, 1)]),
 }
 NAMES = {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
          "attention_query": "self_attn.q_proj", "attention_key": "self_attn.k_proj",
@@ -158,7 +159,7 @@ def check(command, directory, to):
             if dtype in ["f32", "bf16"]:
                 assert (values == exact).all(), name
                 continue
-            bits = int(dtype.lstrip("iq")[0])
+            bits = int(dtype.lstrip("imxfq")[0])
             error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact ** 2))
             assert error < 2 ** (1 - bits), f"{name}: {error}"
         check_files(path, directory)

@@ -122,7 +122,7 @@ TEST_CASE("other values that a config may state") {
   REQUIRE(parse(with(R"("eos_token_id":[2,5,7])")).eos_ids == std::vector<TokenId>{2, 5, 7});
   REQUIRE(parse(with(R"("eos_token_id":null)")).eos_ids.empty());
   REQUIRE(parse(with(R"("eos_token_id":31999)")).eos_ids == std::vector<TokenId>{31999});
-  REQUIRE(parse(with(R"("architectures":null,"attention_bias":false,"quantization_config":null)"))
+  REQUIRE(parse(with(R"("architectures":null,"attention_bias":false,"quantization_config":{})"))
               .n_layers == 32);
 }
 
@@ -135,8 +135,6 @@ TEST_CASE("models that this library doesn't implement are unsupported") {
                        with(R"("architectures":["MixtralForSequenceClassification"])"));
   require_config_error(code, {"\"architectures\""}, with(R"("architectures":[])"));
   require_config_error(code, {"\"hidden_act\"", "\"gelu\""}, with(R"("hidden_act":"gelu")"));
-  require_config_error(code, {"\"quantization_config\"", "quantised"},
-                       with(R"("quantization_config":{"quant_method":"awq"})"));
   require_config_error(code, {"\"attention_bias\""}, with(R"("attention_bias":true)"));
   require_config_error(code, {"\"rope_scaling.type\"", "\"linear\""},
                        with(R"("rope_scaling":{"type":"linear","factor":2.0})"));

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "io/support/files.hpp"
 #include "mixtral/core/config.hpp"
@@ -12,6 +14,7 @@
 #include "mixtral/io/checkpoint.hpp"
 #include "mixtral/io/convert.hpp"
 #include "mixtral/io/hf_config.hpp"
+#include "mixtral/model/mixtral.hpp"
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 
@@ -19,14 +22,22 @@ using namespace mixtral;
 
 namespace {
 
-/// Bytes resident in this process that no file backs.
-std::size_t private_bytes() {
+/// Bytes resident in this process.
+struct Resident {
+  std::size_t all;
+  std::size_t not_shared;  ///< that no file backs
+};
+
+Resident resident() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
-  unsigned long total = 0, resident = 0, shared = 0;
-  REQUIRE(std::fscanf(file, "%lu %lu %lu", &total, &resident, &shared) == 3);
+  unsigned long total = 0, all = 0, shared = 0;
+  REQUIRE(std::fscanf(file, "%lu %lu %lu", &total, &all, &shared) == 3);
   std::fclose(file);
-  return (resident - shared) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return {all * page, (all - shared) * page};
 }
+
+std::size_t private_bytes() { return resident().not_shared; }
 
 class HeaderText {
  public:
@@ -133,4 +144,29 @@ TEST_CASE("converting takes memory for some tiles, and opening the result for no
   });
   REQUIRE(sum == 0);
   REQUIRE(private_bytes() < opening + 4'000'000);
+}
+
+TEST_CASE("running a native file takes the file and the cache, within 5 %") {
+  const test::TempDir dir;
+  const Config config = wide_config(2048);
+  std::filesystem::create_directory(dir / "model");
+  write_sparse_model(dir / "model", config);
+  ThreadPool pool(2);
+  convert_checkpoint(*open_checkpoint(dir / "model"), dir / "packed", named_recipe("q8_0", config), {}, pool);
+  const std::size_t file = std::filesystem::file_size(dir / "packed");
+
+  const Resident before = resident();
+  const Mixtral network(open_checkpoint(dir / "packed"));
+  KvCache cache(config, 1024, DType::f16);
+  Workspace workspace(config, 64, 1, cache.capacity(), pool.n_threads());
+  std::vector<TokenId> ids(64);
+  std::iota(ids.begin(), ids.end(), 0);
+  while (cache.size() < cache.capacity()) {
+    for (TokenId& id : ids) id = (id + 997) % static_cast<TokenId>(config.vocab);  // other rows each time
+    const BatchItem item{&cache, ids, LogitsFor::last};
+    network.forward({&item, 1}, workspace, pool);
+  }
+  const Resident after = resident();
+  REQUIRE(after.all - before.all < (file + cache.bytes()) * 105 / 100);
+  REQUIRE(after.not_shared - before.not_shared < cache.bytes() + file * 5 / 100);
 }

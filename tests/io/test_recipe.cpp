@@ -131,7 +131,12 @@ TEST_CASE("mixtures put more bits where llama.cpp's do") {
     REQUIRE_NOTHROW(types_of(named_recipe(mixture.name, config), config));
     REQUIRE(describe(mixture).find(name_of(mixture.type)) == 0);
   }
-  REQUIRE_NOTHROW(named_recipe(kDefaultRecipe, config));
+  const auto by_default = types_of(named_recipe(kDefaultRecipe, config), config);
+  REQUIRE(by_default.at("embedding") == DType::q8_0);
+  REQUIRE(by_default.at("lm_head") == DType::q8_0);
+  REQUIRE(by_default.at("layers.4.expert_down.0") == DType::iq4_xs);
+  REQUIRE(by_default.at("layers.5.expert_up.0") == DType::iq4_xs);
+  REQUIRE(by_default.at("layers.6.expert_down.0") == DType::q5_k);
   require_error(ErrorCode::invalid_argument, {"q4_k_mixed", "iq4_nl", "\"q9\""},
                 [&] { named_recipe("q9", config); });
 }

@@ -62,12 +62,33 @@ std::vector<float> in_tiles(std::span<const float> rows, std::size_t head_dim) {
   return tiles;
 }
 
+/// The same of q8_0: of a tile and 32 elements, first their quants and then the scales.
+std::vector<std::byte> q8_tiles(std::span<const float> rows, std::size_t head_dim) {
+  const std::size_t n = rows.size() / head_dim, n_blocks = head_dim / 32;
+  const std::vector<std::byte> blocks = stored(rows, DType::q8_0);
+  std::vector<std::byte> tiles((n + 31) / 32 * n_blocks * 32 * 34, std::byte{0xff});
+  for (std::size_t p = 0; p < n; ++p) {
+    for (std::size_t b = 0; b < n_blocks; ++b) {
+      const std::byte* block = &blocks[(p * n_blocks + b) * 34];
+      std::byte* to = &tiles[(p / 32 * n_blocks + b) * 32 * 34];
+      for (std::size_t d = 0; d < 32; ++d) to[d * 32 + p % 32] = block[2 + d];
+      std::copy_n(block, 2, to + 32 * 32 + p % 32 * 2);
+    }
+  }
+  return tiles;
+}
+
+std::vector<std::byte> key_tiles(std::span<const float> keys, std::size_t head_dim, DType dtype) {
+  return dtype == DType::q8_0 ? q8_tiles(keys, head_dim) : stored(in_tiles(keys, head_dim), dtype);
+}
+
 /// Queries of consecutive tokens, the last one at position end - 1, and a cache of `end` positions of
-/// which those that no token sees are NaN.
+/// which those that no token sees are NaN. head_dim is rounded up to whole blocks of the type.
 struct Problem {
   Problem(Shape shape_, std::size_t end_, DType dtype_, std::size_t window_ = kNoWindow,
           float query_scale = 1)
       : shape(shape_), end(end_), dtype(dtype_), window(window_) {
+    shape.head_dim = whole_blocks(shape.head_dim, dtype);
     Random random(end * 1000 + shape.head_dim);
     query = random.reals(shape.rows() * shape.head_dim, query_scale);
     keys = random.reals(end * shape.head_dim, 2);
@@ -96,8 +117,9 @@ struct Problem {
 
   void run(const KernelTable& table, std::size_t from, std::size_t to, State& state) const {
     const Input query_memory(query, sizeof(float));
-    const Input key_memory(stored(in_tiles(keys, shape.head_dim), dtype), size_of(dtype));
-    const Input value_memory(stored(values, dtype), size_of(dtype));
+    const std::size_t offset = is_quantised(dtype) ? 2 : size_of(dtype);
+    const Input key_memory(key_tiles(keys, shape.head_dim, dtype), offset);
+    const Input value_memory(stored(values, dtype), offset);
     Output<float> packed(query.size());
     table.attend[index_of(dtype)]({.query = query_memory.floats(),
                                    .keys = key_memory.data(),
@@ -198,13 +220,13 @@ void check_tile(const Problem& problem) {
 }  // namespace
 
 TEST_CASE("attend over every number of positions up to two blocks and one") {
-  for (const DType dtype : kDTypes) {
+  for (const DType dtype : kCacheDTypes) {
     for (std::size_t n = 1; n <= 65; ++n) check_attend({{3, 20}, n % 3 + n, dtype, n});
   }
 }
 
 TEST_CASE("attend with every head_dim up to two vectors and one, and every group") {
-  for (const DType dtype : kDTypes) {
+  for (const DType dtype : kCacheDTypes) {
     for (std::size_t head_dim = 1; head_dim <= 34; ++head_dim) {
       check_attend({{6, head_dim}, 5, dtype});
     }
@@ -213,7 +235,7 @@ TEST_CASE("attend with every head_dim up to two vectors and one, and every group
 }
 
 TEST_CASE("attend at true sizes") {
-  for (const DType dtype : kDTypes) {
+  for (const DType dtype : kCacheDTypes) {
     check_attend({{4, 128}, 512, dtype, 256, 0.1f});
     check_attend({{6, 128}, 1003, dtype, 3, 0.1f});
     check_attend({{6, 128, 16}, 600, dtype, kNoWindow, 0.1f});
@@ -222,7 +244,7 @@ TEST_CASE("attend at true sizes") {
 }
 
 TEST_CASE("attend to tiles of tokens, of every size, in windows, and over the borders of units") {
-  for (const DType dtype : kDTypes) {
+  for (const DType dtype : kCacheDTypes) {
     for (const std::size_t group : {1, 3, 4, 6}) {
       for (const std::size_t n_tokens : {2, 3, 5, 13, 16}) {
         for (const std::size_t window : {kNoWindow, std::size_t{1}, std::size_t{7}, std::size_t{256}}) {
@@ -232,6 +254,27 @@ TEST_CASE("attend to tiles of tokens, of every size, in windows, and over the bo
             check_tile(problem);
           }
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("a q8_0 cache gives the bits of an f32 cache that holds its values") {
+  for (const std::size_t window : {kNoWindow, std::size_t{40}}) {
+    for (const std::size_t n_tokens : {1, 16}) {
+      const Problem problem({6, 64, n_tokens}, 300, DType::q8_0, window, 0.5f);
+      Problem wide = problem;
+      wide.dtype = DType::f32;
+      wide.keys = rounded(problem.keys, DType::q8_0);
+      wide.values = rounded(problem.values, DType::q8_0);
+      for (const KernelTable* table : kernel_tables()) {
+        INFO(name_of(problem, *table));
+        State actual(problem.shape), expected(problem.shape);
+        problem.run(*table, actual);
+        wide.run(*table, expected);
+        REQUIRE(bit_difference(actual.max.values(), expected.max.values()) == "");
+        REQUIRE(bit_difference(actual.sum.values(), expected.sum.values()) == "");
+        REQUIRE(bit_difference(actual.values.values(), expected.values.values()) == "");
       }
     }
   }
@@ -315,6 +358,24 @@ TEST_CASE("attend gives the same bits whatever lies outside its positions") {
     problem.run(*table, 7, 49, after);
     REQUIRE(bit_difference(after.values.values(), before.values.values()) == "");
     REQUIRE(bit_difference(after.sum.values(), before.sum.values()) == "");
+  }
+}
+
+TEST_CASE("NaN in a key or value of a q8_0 cache makes its block NaN") {
+  for (const KernelTable* table : kernel_tables()) {
+    for (const std::size_t position : {0, 33}) {
+      INFO(name_of(table->isa) << ", position " << position);
+      Problem bad_key({2, 64}, 41, DType::q8_0), bad_value = bad_key;
+      bad_key.keys[position * 64 + 40] = kNan;
+      bad_value.values[position * 64 + 40] = kInf;
+      State by_key(bad_key.shape), by_value(bad_key.shape);
+      bad_key.run(*table, by_key);
+      bad_value.run(*table, by_value);
+      for (const float value : by_key.values.values()) REQUIRE(std::isnan(value));
+      for (std::size_t i = 0; i < 2 * 64; ++i) {
+        REQUIRE(std::isnan(by_value.values.values()[i]) == (i % 64 >= 32));
+      }
+    }
   }
 }
 

@@ -203,3 +203,59 @@ TEST_CASE("conversions of every length and alignment") {
     }
   }
 }
+
+namespace {
+
+/// One block of q8_0 of 32 values.
+struct Q8Block {
+  F16 d;
+  std::int8_t q[32];
+};
+
+Q8Block to_q8(const KernelTable& table, const std::vector<float>& values) {
+  const Input memory(values);
+  Output<Q8Block> block(1);
+  table.narrow[index_of(DType::q8_0)](memory.floats(), 32, block.bytes());
+  REQUIRE(block.is_intact());
+  return block.values()[0];
+}
+
+}  // namespace
+
+TEST_CASE("blocks of q8_0: the scale of the largest magnitude, the rest within half a step") {
+  for (const KernelTable* table : kernel_tables()) {
+    for (int power = -40; power <= 22; ++power) {
+      INFO(name_of(table->isa) << ", 2^" << power);
+      const float scale = std::ldexp(1.0f, power);
+      std::vector<float> values = Random(static_cast<std::uint64_t>(power + 40)).reals(32, scale);
+      values[static_cast<std::size_t>(power + 40) % 32] = -scale;
+      const Q8Block block = to_q8(*table, values);
+      REQUIRE(block.d.bits == to_f16(scale / 127).bits);
+      const double d = double{to_float(block.d)};
+      // f16 scales are multiples of 2^-24, so a step may be that much less than the 127th part.
+      const double tolerance = d / 2 * (1 + 1e-5) + 127 * 0x1p-25;
+      for (std::size_t i = 0; i < 32; ++i) {
+        REQUIRE(block.q[i] >= -127);
+        REQUIRE(std::abs(d * block.q[i] - double{values[i]}) <= tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("what q8_0 can't hold shows as a NaN scale") {
+  for (const KernelTable* table : kernel_tables()) {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                            -std::numeric_limits<float>::infinity(), 1e7f}) {
+      for (std::size_t at = 0; at < 32; ++at) {
+        std::vector<float> values(32, 0.5f);
+        values[at] = bad;
+        const Q8Block block = to_q8(*table, values);
+        REQUIRE(std::isnan(to_float(block.d)));
+        for (const std::int8_t q : block.q) REQUIRE(q == 0);
+      }
+    }
+    const Q8Block zero = to_q8(*table, std::vector<float>(32, 0.0f));
+    REQUIRE(zero.d.bits == 0);
+    for (const std::int8_t q : zero.q) REQUIRE(q == 0);
+  }
+}

@@ -99,31 +99,41 @@ struct Activations {
   std::vector<float> wide;  // [n_tokens, depth]
 };
 
-/// Tiled weights [n_rows, depth] and what they are worth.
+/// Weights as a product takes them.
+struct Operand {
+  const std::byte* data;
+  std::size_t stride;
+};
+
+/// Weights [n_rows, depth], in rows and tiled, and what they are worth.
 struct TiledWeights {
   TiledWeights(DType dtype, std::size_t n_rows, std::size_t depth, Random& random)
       : values(random.reals(n_rows * depth, 0.1f)),
-        tile_bytes(kTileRows * bytes_of(dtype, depth)),
-        tiles((n_rows + kTileRows - 1) / kTileRows * tile_bytes) {
-    std::vector<std::byte> rows(n_rows * bytes_of(dtype, depth));
+        row_bytes(bytes_of(dtype, depth)),
+        rows(n_rows * row_bytes),
+        tiles((n_rows + kTileRows - 1) / kTileRows * kTileRows * row_bytes) {
     quant::quantise(dtype, values, rows.data());
     quant::dequantise(dtype, rows.data(), values);
     quant::tile_rows(dtype, rows.data(), n_rows, depth, tiles.data());
   }
 
+  Operand in_tiles() const noexcept { return {tiles.data(), kTileRows * row_bytes}; }
+  Operand in_rows() const noexcept { return {rows.data(), row_bytes}; }
+
   std::vector<float> values;
-  std::size_t tile_bytes;
+  std::size_t row_bytes;
+  std::vector<std::byte> rows;
   AlignedBuffer<std::byte> tiles;
 };
 
 /// out [rows.size(), n_rows] for the tokens `rows`. Requires that nothing else is written.
-std::vector<float> product(KernelTable::Gemm gemm, const TiledWeights& weights,
+std::vector<float> product(KernelTable::Gemm gemm, const Operand& weights,
                            const Activations& activations, std::size_t n_rows, std::size_t depth,
                            const std::vector<std::uint32_t>& rows) {
   const std::size_t stride = n_rows + 3;
   Output<float> out(rows.size() * stride, 1);
-  gemm({.weights = weights.tiles.data(),
-        .weight_stride = weights.tile_bytes,
+  gemm({.weights = weights.data,
+        .weight_stride = weights.stride,
         .activations = activations.bytes.data(),
         .activation_stride = activations.stride,
         .activation_rows = rows.data(),
@@ -164,7 +174,7 @@ void check_product(const KernelTable& table, Kind kind, std::size_t n_rows, std:
       floors.push_back(static_cast<double>(depth + 16) * 0x1p-24 * magnitude);
     }
   }
-  REQUIRE(difference(product(gemm_of(table, kind), weights, activations, n_rows, depth, rows),
+  REQUIRE(difference(product(gemm_of(table, kind), weights.in_tiles(), activations, n_rows, depth, rows),
                      expected, floors) == "");
 }
 
@@ -216,10 +226,35 @@ TEST_CASE("a token's tiled products have the same bits alone and among others") 
     const TiledWeights weights(kind.weights, n_rows, depth, random);
     const Activations activations(random.reals(n_tokens * depth), depth, kind.activations, table);
     const auto gemm = gemm_of(table, kind);
-    const auto all = product(gemm, weights, activations, n_rows, depth, first_rows(n_tokens));
+    const auto all = product(gemm, weights.in_tiles(), activations, n_rows, depth, first_rows(n_tokens));
     for (const std::uint32_t t : {0u, 41u, 69u}) {
-      const auto alone = product(gemm, weights, activations, n_rows, depth, {t});
+      const auto alone = product(gemm, weights.in_tiles(), activations, n_rows, depth, {t});
       REQUIRE(bit_difference(alone, std::span(all).subspan(t * n_rows, n_rows)) == "");
+    }
+  });
+}
+
+TEST_CASE("products of quantised rows have the bits of those of tiles") {
+  for_each_kind([](const KernelTable& table, Kind kind) {
+    if (kind.weights == DType::bf16) return;
+    const KernelTable::Gemm by_rows = kind.activations == Form::q8
+                                          ? table.row_q8[index_of(kind.weights)]
+                                          : table.row_f32[index_of(kind.weights)];
+    // Longer than what is gathered at once, and a part of that; whole and part tiles.
+    for (const std::size_t depth : {depths_of(kind.weights)[0], std::size_t{768}, std::size_t{2816}}) {
+      for (const std::size_t n_rows : {32, 33, 70}) {
+        Random random(depth + n_rows);
+        const TiledWeights weights(kind.weights, n_rows, depth, random);
+        for (const std::size_t n_tokens : {1, 5, 66}) {
+          const Activations activations(random.reals(n_tokens * depth), depth, kind.activations, table);
+          const auto expected = product(gemm_of(table, kind), weights.in_tiles(), activations, n_rows, depth,
+                                        first_rows(n_tokens));
+          const auto actual = product(by_rows, weights.in_rows(), activations, n_rows, depth,
+                                      first_rows(n_tokens));
+          INFO(n_rows << " rows, depth " << depth << ", " << n_tokens << " tokens");
+          REQUIRE(bit_difference(actual, expected) == "");
+        }
+      }
     }
   });
 }
@@ -234,7 +269,7 @@ TEST_CASE("a NaN among the activations shows in the product") {
                             std::numeric_limits<float>::infinity()}) {
       values[depth / 2] = bad;
       const Activations activations(values, depth, kind.activations, table);
-      for (const float out : product(gemm_of(table, kind), weights, activations, 32, depth, {0})) {
+      for (const float out : product(gemm_of(table, kind), weights.in_tiles(), activations, 32, depth, {0})) {
         REQUIRE_FALSE(std::isfinite(out));
       }
     }

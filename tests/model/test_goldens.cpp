@@ -16,8 +16,8 @@ constexpr double kAutoTolerance = 1e-2;
 
 std::vector<Isa> isas_here() {
   std::vector<Isa> found;
-  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (isa <= detect_isa()) found.push_back(isa);
+  for (const Isa isa : kAllIsas) {
+    if (is_supported(isa)) found.push_back(isa);
   }
   return found;
 }

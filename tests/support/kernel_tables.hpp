@@ -1,7 +1,6 @@
 // The kernels that this machine can run.
 #pragma once
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -10,13 +9,11 @@
 
 namespace mixtral::test {
 
-inline constexpr std::array kIsas = {Isa::baseline, Isa::avx2, Isa::avx512};
-
-/// The table of every instruction set up to the machine's best.
+/// The table of every instruction set that the machine has.
 inline std::vector<const KernelTable*> kernel_tables() {
   std::vector<const KernelTable*> tables;
-  for (const Isa isa : kIsas) {
-    if (isa <= detect_isa()) tables.push_back(&kernel_table(isa));
+  for (const Isa isa : kAllIsas) {
+    if (is_supported(isa)) tables.push_back(&kernel_table(isa));
   }
   return tables;
 }
@@ -24,8 +21,8 @@ inline std::vector<const KernelTable*> kernel_tables() {
 /// Names the instruction sets that kernel_tables() leaves out; empty when there are none.
 inline std::string skipped_isas() {
   std::string names;
-  for (const Isa isa : kIsas) {
-    if (isa > detect_isa()) names += (names.empty() ? "" : ", ") + std::string(name_of(isa));
+  for (const Isa isa : kAllIsas) {
+    if (!is_supported(isa)) names += (names.empty() ? "" : ", ") + std::string(name_of(isa));
   }
   return names;
 }

@@ -9,6 +9,7 @@
 
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/reference.hpp"
+#include "mixtral/quant/convert.hpp"
 
 namespace mixtral::test {
 
@@ -16,9 +17,15 @@ inline constexpr std::array kDTypes = {DType::f32, DType::f16, DType::bf16};
 
 constexpr std::size_t index_of(DType dtype) noexcept { return static_cast<std::size_t>(dtype); }
 
+/// `n`, or the next number of elements that are whole blocks of `dtype`.
+constexpr std::size_t whole_blocks(std::size_t n, DType dtype) noexcept {
+  const std::size_t elements = block_of(dtype).elements;
+  return (n + elements - 1) / elements * elements;
+}
+
 /// `values` rounded to `dtype`.
 inline std::vector<std::byte> stored(std::span<const float> values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * size_of(dtype));
+  std::vector<std::byte> bytes(bytes_of(dtype, values.size()));
   reference::kTable.narrow[index_of(dtype)](values.data(), values.size(), bytes.data());
   return bytes;
 }
@@ -27,7 +34,7 @@ inline std::vector<std::byte> stored(std::span<const float> values, DType dtype)
 inline std::vector<float> rounded(std::span<const float> values, DType dtype) {
   const std::vector<std::byte> bytes = stored(values, dtype);
   std::vector<float> wide(values.size());
-  reference::kTable.widen[index_of(dtype)](bytes.data(), values.size(), wide.data());
+  quant::dequantise(dtype, bytes.data(), wide);
   return wide;
 }
 

@@ -1,6 +1,7 @@
 // Types that weights, caches and activations are stored in.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,9 @@ enum class DType : std::uint8_t {
 };
 
 inline constexpr std::size_t kDTypeCount = 16;
+
+/// What a key/value cache can be stored in: the first types, so that tables can be indexed by DType.
+inline constexpr std::array kCacheDTypes = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
 
 /// What a type stores as one unit.
 struct BlockShape {

@@ -27,7 +27,8 @@ struct ContextOptions {
   /// max_position. 0 = 4096, or max_position where that is less.
   std::size_t n_ctx = 0;
 
-  /// Storage of keys and values. Unset = default_cache_dtype of the model's precision: f16, or f32.
+  /// Storage of keys and values, one of kCacheDTypes; q8_0 takes half the memory of f16 and needs a head_dim
+  /// that 32 divides. Unset = default_cache_dtype of the model's precision: f16, or f32.
   std::optional<DType> cache_dtype = {};
 
   /// Tokens of a prompt that go through the network at once. More is faster, up to a point, and

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "mixtral/core/config.hpp"
 #include "mixtral/core/tensor.hpp"
@@ -108,6 +110,9 @@ class Checkpoint {
 
   virtual RotaryOrder rotary_order() const noexcept { return RotaryOrder::half_split; }
 
+  /// What else the files say about the model, as pairs of key and value, for people.
+  virtual std::vector<std::pair<std::string, std::string>> metadata() const { return {}; }
+
   /// The content of the file of this name (one of kModelFiles) that came with the weights; nothing
   /// when there is none. Throws Error(io) when it can't be read, Error(format) when it is too large.
   virtual std::optional<std::string> file(std::string_view /*name*/) const { return std::nullopt; }
@@ -128,7 +133,8 @@ struct LoadProgress {
 /// Called between steps of a load; returning false stops it with Error(cancelled).
 using LoadCallback = std::function<bool(const LoadProgress&)>;
 
-/// Opens a Hugging Face directory or a native file (see native_checkpoint.hpp). Maps the weights;
+/// Opens a Hugging Face directory, a GGUF file (of a split model any of its files, or a directory that has no
+/// other model) or a native file (see native_checkpoint.hpp). The content tells the format. Maps the weights;
 /// reads none of them. Throws Error naming the file, and the tensor or key, at fault.
 std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& path,
                                             const LoadCallback& on_progress = {});

@@ -12,10 +12,11 @@
 namespace mixtral {
 
 /// Reads a config.json as transformers 4 or 5 writes it; absent keys take the defaults of
-/// transformers' MixtralConfig. `name` stands for the file in messages.
+/// transformers' MixtralConfig. How weights are quantised is left to the reader of the weights.
+/// `name` stands for the file in messages.
 /// Throws Error(format) for malformed JSON, a wrong type or an absurd value, and Error(unsupported)
 /// for a model that this library doesn't implement: another architecture or activation, RoPE
-/// scaling, biases, quantised weights. The message names the key.
+/// scaling, biases. The message names the key.
 Config parse_hf_config(std::string_view json, std::string_view name);
 
 struct HfGenerationConfig {

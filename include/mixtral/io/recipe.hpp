@@ -36,24 +36,25 @@ struct Recipe {
 /// A recipe that this library knows by name, besides those that are called after their only type.
 struct Mixture {
   std::string_view name;
-  DType type;         ///< of the expert's matrices and the embedding
+  DType type;         ///< of the expert's matrices
+  DType embedding;
   DType attention;    ///< of the four matrices of attention, which every token reads
   DType lm_head;
   DType expert_down;  ///< of those layers where it is known to count: see sensitive_layers in recipe.cpp
 };
 
 inline constexpr Mixture kMixtures[] = {
-    {"iq4_xs_mixed", DType::iq4_xs, DType::q8_0, DType::q6_k, DType::iq4_xs},
-    {"q3_k_mixed", DType::q3_k, DType::q6_k, DType::q6_k, DType::q4_k},
-    {"q4_k_mixed", DType::q4_k, DType::q8_0, DType::q6_k, DType::q6_k},
-    {"q5_k_mixed", DType::q5_k, DType::q8_0, DType::q6_k, DType::q6_k},
+    {"iq4_xs_mixed", DType::iq4_xs, DType::q8_0, DType::q8_0, DType::q8_0, DType::q5_k},
+    {"q3_k_mixed", DType::q3_k, DType::q3_k, DType::q6_k, DType::q6_k, DType::q4_k},
+    {"q4_k_mixed", DType::q4_k, DType::q4_k, DType::q8_0, DType::q6_k, DType::q6_k},
+    {"q5_k_mixed", DType::q5_k, DType::q5_k, DType::q8_0, DType::q6_k, DType::q6_k},
 };
 
-/// "q4_k, attention q8_0, lm_head q6_k, expert_down q6_k in half of the layers".
+/// "q4_k, embedding q4_k, attention q8_0, lm_head q6_k, expert_down q6_k in half of the layers".
 std::string describe(const Mixture& mixture);
 
-/// What to pack a model in when nobody says.
-inline constexpr std::string_view kDefaultRecipe = "q4_k_mixed";
+/// What to pack a model in when nobody says: the least loss at about 4.5 bits (docs/quantisation.md).
+inline constexpr std::string_view kDefaultRecipe = "iq4_xs_mixed";
 
 /// The mixture of that name for a model of `config`, or for the name of a type the recipe that gives it to
 /// all matrices. Throws Error(invalid_argument) that lists the names when there is none.

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "mixtral/core/tensor.hpp"
+#include "mixtral/kernels/cache_blocks.hpp"
 #include "mixtral/kernels/elementwise.hpp"
 #include "mixtral/kernels/table.hpp"
 
@@ -37,10 +38,9 @@ struct Range {
 };
 
 /// The part of a unit that is attended to. Positions count from the unit's first.
-template <class T>
 struct Unit {
-  const T* keys;
-  const T* values;
+  const std::byte* keys;
+  const std::byte* values;
   std::size_t first;  ///< the sequence's position of its first
   Range taken;
   // Bytes from what is being read to what is fetched meanwhile: from a key to the values, from a value
@@ -93,25 +93,30 @@ void pack_queries(const AttendArgs& args, std::size_t first_row, float* packed) 
   }
 }
 
-/// scores[r][first + j] = query row r . key j of a tile [head_dim, kTileRows].
+/// scores[r][first + j] = query row r . key j of a tile.
 template <class Arch, class T, std::size_t R>
-void score_tile(const float* packed, const T* tile, std::size_t head_dim, std::uintptr_t ahead,
-                std::size_t first, float (*scores)[kAttentionUnit]) noexcept {
+void score_tile(const float* packed, const std::byte* tile, std::size_t head_dim,
+                std::uintptr_t ahead, std::size_t first, float (*scores)[kAttentionUnit]) noexcept {
   using Vec = simd::Vec<Arch>;
+  using Block = KeyBlock<Arch, T>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  constexpr std::size_t kBytesPerKey = Block::kBytes / kTileRows;
   for (std::size_t j = 0; j < kTileRows; j += 2 * kWidth) {
     Vec sums[R][2];
     for (std::size_t r = 0; r < R; ++r) sums[r][0] = sums[r][1] = simd::broadcast<Arch>(0.0f);
-    for (std::size_t d = 0; d < head_dim; ++d) {
-      const T* keys = tile + d * kTileRows + j;
-      simd::prefetch<Arch, 2 * kWidth * sizeof(T)>(keys, ahead);
-      const Vec near = simd::load<Arch>(keys);
-      const Vec far = simd::load<Arch>(keys + kWidth);
+    const std::byte* at = tile;
+    for (std::size_t d = 0; d < head_dim; at += Block::kBytes) {
+      simd::prefetch<Arch, 2 * kWidth * kBytesPerKey>(at + j * kBytesPerKey, ahead);
+      const Block block(at, j);
+      for (std::size_t element = 0; element < Block::kElements; ++element, ++d) {
+        const Vec near = block.near(element);
+        const Vec far = block.far(element);
 #pragma GCC unroll 12
-      for (std::size_t r = 0; r < R; ++r) {
-        const Vec query = simd::broadcast<Arch>(packed[d * R + r]);
-        sums[r][0] = simd::multiply_add<Arch>(query, near, sums[r][0]);
-        sums[r][1] = simd::multiply_add<Arch>(query, far, sums[r][1]);
+        for (std::size_t r = 0; r < R; ++r) {
+          const Vec query = simd::broadcast<Arch>(packed[d * R + r]);
+          sums[r][0] = simd::multiply_add<Arch>(query, near, sums[r][0]);
+          sums[r][1] = simd::multiply_add<Arch>(query, far, sums[r][1]);
+        }
       }
     }
     for (std::size_t r = 0; r < R; ++r) {
@@ -174,8 +179,8 @@ struct Weights {
 
 /// out[r][c] = out[r][c] * keep + add * sum over positions j of weights[r][j] * values[j][c], for C
 /// vectors of columns from `column` on, which the functions given load and store.
-template <class Arch, std::size_t R, std::size_t C, class T, class LoadValue, class Load, class Store>
-void weigh_columns(const Weights<Arch, R>& weights, const Unit<T>& unit, std::size_t head_dim,
+template <class Arch, class T, std::size_t R, std::size_t C, class LoadValue, class Load, class Store>
+void weigh_columns(const Weights<Arch, R>& weights, const Unit& unit, std::size_t head_dim,
                    std::size_t column, LoadValue load_value, Load load, Store store) noexcept {
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
@@ -184,10 +189,10 @@ void weigh_columns(const Weights<Arch, R>& weights, const Unit<T>& unit, std::si
     for (std::size_t c = 0; c < C; ++c) sums[r][c] = simd::broadcast<Arch>(0.0f);
   }
   const auto add = [&](std::size_t j, auto sees) {
-    const T* values = unit.values + j * head_dim + column;
-    simd::prefetch<Arch, C * kWidth * sizeof(T)>(values, unit.keys_ahead);
+    const ValueRow<Arch, T> row(unit.values + j * ValueRow<Arch, T>::bytes(head_dim), column);
+    simd::prefetch<Arch, ValueRow<Arch, T>::bytes(C * kWidth)>(row.address(), unit.keys_ahead);
     Vec value[C];
-    for (std::size_t c = 0; c < C; ++c) value[c] = load_value(values + c * kWidth);
+    for (std::size_t c = 0; c < C; ++c) value[c] = load_value(row, c * kWidth);
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < R; ++r) {
       if (!sees(r)) continue;
@@ -222,40 +227,44 @@ void weigh_columns(const Weights<Arch, R>& weights, const Unit<T>& unit, std::si
   }
 }
 
-template <class Arch, std::size_t R, class T>
-void weigh_values(const Weights<Arch, R>& weights, const Unit<T>& unit,
+template <class Arch, class T, std::size_t R>
+void weigh_values(const Weights<Arch, R>& weights, const Unit& unit,
                   std::size_t head_dim) noexcept {
   using Vec = simd::Vec<Arch>;
+  using Row = ValueRow<Arch, T>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
-  const auto load_value = [](const T* from) { return simd::load<Arch>(from); };
+  const auto load_value = [](const Row& row, std::size_t i) { return row.load(i); };
   const auto load = [](const float* from) { return simd::load<Arch>(from); };
   const auto store = [](float* to, Vec v) { simd::store<Arch>(to, v); };
   std::size_t d = 0;
   for (; d + 2 * kWidth <= head_dim; d += 2 * kWidth) {
-    weigh_columns<Arch, R, 2>(weights, unit, head_dim, d, load_value, load, store);
+    weigh_columns<Arch, T, R, 2>(weights, unit, head_dim, d, load_value, load, store);
   }
-  for (; d + kWidth <= head_dim; d += kWidth) {
-    weigh_columns<Arch, R, 1>(weights, unit, head_dim, d, load_value, load, store);
-  }
-  if (const std::size_t rest = head_dim - d; rest > 0) {
-    weigh_columns<Arch, R, 1>(
-        weights, unit, head_dim, d,
-        [rest](const T* from) { return simd::load_partial<Arch>(from, rest); },
-        [rest](const float* from) { return simd::load_partial<Arch>(from, rest); },
-        [rest](float* to, Vec v) { simd::store_partial<Arch>(to, v, rest); });
+  if constexpr (KeyBlock<Arch, T>::kElements % (2 * kWidth) != 0) {  // else blocks leave no rest
+    for (; d + kWidth <= head_dim; d += kWidth) {
+      weigh_columns<Arch, T, R, 1>(weights, unit, head_dim, d, load_value, load, store);
+    }
+    if (const std::size_t rest = head_dim - d; rest > 0) {
+      weigh_columns<Arch, T, R, 1>(
+          weights, unit, head_dim, d,
+          [rest](const Row& row, std::size_t) { return row.load_partial(rest); },
+          [rest](const float* from) { return simd::load_partial<Arch>(from, rest); },
+          [rest](float* to, Vec v) { simd::store_partial<Arch>(to, v, rest); });
+    }
   }
 }
 
 /// R rows over one unit.
 template <class Arch, class T, std::size_t R>
-void attend_unit(const AttendArgs& args, std::size_t first_row, const Unit<T>& unit) noexcept {
+void attend_unit(const AttendArgs& args, std::size_t first_row, const Unit& unit) noexcept {
   const Visible<Arch, R> visible(args, first_row, unit.first, unit.taken);
   if (visible.some.begin >= visible.some.end) return;
   alignas(64) float scores[R][kAttentionUnit];
   const float* packed = args.packed + first_row * args.head_dim;
+  const std::size_t row_bytes = ValueRow<Arch, T>::bytes(args.head_dim);
   for (std::size_t j = visible.tiles.begin; j < visible.tiles.end; j += kTileRows) {
-    score_tile<Arch, T, R>(packed, unit.keys + j * args.head_dim, args.head_dim, unit.values_ahead,
-                           j, scores);
+    score_tile<Arch, T, R>(packed, unit.keys + j * row_bytes, args.head_dim, unit.values_ahead, j,
+                           scores);
   }
   Weights<Arch, R> weights{visible, scores, {}, {}};
   for (std::size_t r = 0; r < R; ++r) {
@@ -267,7 +276,7 @@ void attend_unit(const AttendArgs& args, std::size_t first_row, const Unit<T>& u
                                              args.state.max[row], args.state.sum[row]);
     }
   }
-  weigh_values<Arch, R>(weights, unit, args.head_dim);
+  weigh_values<Arch, T, R>(weights, unit, args.head_dim);
 }
 
 /// Calls f<R>(row) for the first row of each block of R rows, then of smaller ones, up to `n_rows`.
@@ -283,16 +292,16 @@ void for_row_blocks(const AttendArgs& args, F f) noexcept {
 }
 
 /// The unit that holds position `begin`, up to position `end`.
-template <class Arch, class T>
-Unit<T> unit_at(const AttendArgs& args, std::size_t begin, std::size_t end) noexcept {
+template <class Arch>
+Unit unit_at(const AttendArgs& args, std::size_t begin, std::size_t end) noexcept {
   const std::size_t index = begin / kAttentionUnit;
   const std::size_t first = index * kAttentionUnit;
   const std::byte* keys = args.keys + index * args.unit_stride;
   const std::byte* values = args.values + index * args.unit_stride;
   const auto address = [](const std::byte* at) { return reinterpret_cast<std::uintptr_t>(at); };
   const bool more = args.more || end < args.end;
-  return {.keys = reinterpret_cast<const T*>(keys),
-          .values = reinterpret_cast<const T*>(values),
+  return {.keys = keys,
+          .values = values,
           .first = first,
           .taken = {begin - first, end - first},
           .values_ahead = address(values) - address(keys),
@@ -315,7 +324,7 @@ void attend(const AttendArgs& args) noexcept {
   for (std::size_t begin = args.begin; begin < args.end; begin = end) {
     const std::size_t unit_end = (begin / kAttentionUnit + 1) * kAttentionUnit;
     end = args.end < unit_end ? args.end : unit_end;
-    detail::Unit<T> unit = detail::unit_at<Arch, T>(args, begin, end);
+    detail::Unit unit = detail::unit_at<Arch>(args, begin, end);
     detail::for_row_blocks<Arch>(args, [&]<std::size_t R>(std::size_t row) {
       detail::attend_unit<Arch, T, R>(args, row, unit);
       unit.values_ahead = unit.keys_ahead = 0;  // later rows find everything in the cache

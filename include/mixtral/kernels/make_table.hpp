@@ -4,9 +4,10 @@
 #include "mixtral/kernels/attention.hpp"
 #include "mixtral/kernels/elementwise.hpp"
 #include "mixtral/kernels/gemm.hpp"
+#include "mixtral/kernels/quantise_activations.hpp"
+#include "mixtral/kernels/quantise_rows.hpp"
 #include "mixtral/kernels/rms_norm.hpp"
 #include "mixtral/kernels/row_gemm.hpp"
-#include "mixtral/kernels/quantise_activations.hpp"
 #include "mixtral/kernels/table.hpp"
 #include "mixtral/kernels/tiled_gemm.hpp"
 #include "mixtral/quant/formats.hpp"
@@ -56,9 +57,10 @@ constexpr KernelTable make_table() noexcept {
       .swiglu = &swiglu<Arch>,
       .add_scaled = &add_scaled<Arch>,
       .multiply = &multiply<Arch>,
-      .attend = {&attend<Arch, float>, &attend<Arch, F16>, &attend<Arch, BF16>},
+      .attend = {&attend<Arch, float>, &attend<Arch, F16>, &attend<Arch, BF16>,
+                 &attend<Arch, quant::Q8_0>},
       .merge = &merge<Arch>,
-      .narrow = {&narrow<Arch, float>, &narrow<Arch, F16>, &narrow<Arch, BF16>},
+      .narrow = {&narrow<Arch, float>, &narrow<Arch, F16>, &narrow<Arch, BF16>, &quantise_row<Arch>},
       .widen = {&widen<Arch, float>, &widen<Arch, F16>, &widen<Arch, BF16>},
   };
   table.tiled_f32[static_cast<std::size_t>(DType::bf16)] = &tiled_gemm_f32<Arch, quant::BF16Pairs>;

@@ -9,26 +9,37 @@
 
 namespace mixtral::kernels {
 
+struct Magnitude {
+  float largest;  ///< max |value|, when all are finite
+  float poison;   ///< 0, or NaN when one isn't
+};
+
+template <class Arch, std::size_t kCount>
+Magnitude magnitude_of(const float* values) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const Vec zero = simd::broadcast<Arch>(0.0f);
+  Vec largest = zero, poison = zero;
+  for (std::size_t i = 0; i < kCount; i += kWidth) {
+    const Vec value = simd::load<Arch>(values + i);
+    largest = simd::maximum<Arch>(largest, simd::maximum<Arch>(value, zero - value));
+    poison = simd::multiply_add<Arch>(value, zero, poison);
+  }
+  return {simd::max_lane<Arch>(largest), simd::sum<Arch>(poison)};
+}
+
 /// One block of 64 values. A value that isn't finite makes the scale NaN, so that it shows in every sum.
 template <class Arch>
 void quantise_block(const float* values, quant::Q8Activations& out) noexcept {
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
   constexpr float kSmallest = 0x1p-100f;  // the inverse of a scale must stay finite
-  const Vec zero = simd::broadcast<Arch>(0.0f);
-  Vec largest = zero, poison = zero;
-  for (std::size_t i = 0; i < 64; i += kWidth) {
-    const Vec value = simd::load<Arch>(values + i);
-    largest = simd::maximum<Arch>(largest, simd::maximum<Arch>(value, zero - value));
-    poison = simd::multiply_add<Arch>(value, zero, poison);
-  }
-  const float not_finite = simd::sum<Arch>(poison);  // 0 or NaN
-  if (not_finite != 0.0f) {
+  const auto [range, poison] = magnitude_of<Arch, 64>(values);
+  if (poison != 0.0f) {
     out = {};
-    out.scale = not_finite;
+    out.scale = poison;
     return;
   }
-  const float range = simd::max_lane<Arch>(largest);
   const bool tiny = range < kSmallest;
   const Vec inverse = simd::broadcast<Arch>(tiny ? 0.0f : 127.0f / range);
   out.scale = tiny ? 0.0f : range / 127.0f;

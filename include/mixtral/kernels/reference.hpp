@@ -15,6 +15,7 @@
 
 #include "mixtral/core/tensor.hpp"
 #include "mixtral/kernels/table.hpp"
+#include "mixtral/quant/q8_0.hpp"
 
 namespace mixtral::reference {
 
@@ -86,6 +87,23 @@ double value_element(const AttendArgs& args, std::size_t p, std::size_t d) noexc
                     p % kAttentionUnit * args.head_dim + d);
 }
 
+/// In q8_0: of a tile 32 elements' quants of 32 keys, then their scales.
+template <>
+inline double key_element<quant::Q8_0>(const AttendArgs& args, std::size_t p, std::size_t d) noexcept {
+  const std::size_t row = p % kAttentionUnit;
+  const std::byte* tile = args.keys + p / kAttentionUnit * args.unit_stride + row / 32 * args.head_dim * 34;
+  const std::byte* block = tile + d / 32 * (32 * 34);
+  const auto quant = static_cast<std::int8_t>(block[d % 32 * 32 + row % 32]);
+  return quant * element<F16>(block + 32 * 32, row % 32);
+}
+template <>
+inline double value_element<quant::Q8_0>(const AttendArgs& args, std::size_t p, std::size_t d) noexcept {
+  const std::byte* row = args.values + p / kAttentionUnit * args.unit_stride +
+                         p % kAttentionUnit * (args.head_dim / 32 * 34);
+  const std::byte* block = row + d / 32 * 34;
+  return static_cast<std::int8_t>(block[2 + d % 32]) * element<F16>(block, 0);
+}
+
 /// All scores first, then their softmax without its denominator, then the weighted values. Rows that
 /// see nothing keep a sum of 0.
 template <class T>
@@ -150,6 +168,25 @@ void narrow(const float* from, std::size_t n, std::byte* to) noexcept {
   }
 }
 
+/// Blocks of q8_0: an f16 d, the largest magnitude / 127, and 32 times round(x / d).
+inline void quantise_row(const float* from, std::size_t n, std::byte* to) noexcept {
+  for (std::size_t i = 0; i < n; i += 32, to += 34) {
+    float largest = 0;
+    for (std::size_t k = i; k < i + 32; ++k) {
+      largest = std::isfinite(from[k]) ? std::max(largest, std::abs(from[k])) : INFINITY;
+    }
+    F16 d = to_f16(largest / 127);
+    const double scale = double{to_float(d)};
+    if (!std::isfinite(scale)) d = to_f16(NAN);
+    std::memcpy(to, &d, sizeof d);
+    for (std::size_t k = 0; k < 32; ++k) {
+      const bool zero = scale == 0 || !std::isfinite(scale);
+      const double steps = zero ? 0 : std::clamp(std::nearbyint(from[i + k] / scale), -127.0, 127.0);
+      to[2 + k] = static_cast<std::byte>(static_cast<std::int8_t>(steps));
+    }
+  }
+}
+
 template <class T>
 void widen(const std::byte* from, std::size_t n, float* to) noexcept {
   for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<float>(element<T>(from, i));
@@ -183,9 +220,9 @@ inline constexpr KernelTable kTable = {
     .swiglu = &swiglu,
     .add_scaled = &add_scaled,
     .multiply = &multiply,
-    .attend = {&attend<float>, &attend<F16>, &attend<BF16>},
+    .attend = {&attend<float>, &attend<F16>, &attend<BF16>, &attend<quant::Q8_0>},
     .merge = &merge,
-    .narrow = {&narrow<float>, &narrow<F16>, &narrow<BF16>},
+    .narrow = {&narrow<float>, &narrow<F16>, &narrow<BF16>, &quantise_row},
     .widen = {&widen<float>, &widen<F16>, &widen<BF16>},
 };
 

@@ -22,25 +22,20 @@ inline constexpr std::size_t kGatheredBlocks = [] {
   return kFit / kUnit * kUnit;
 }();
 
-/// `blocks` blocks of kTileRows rows as a tile. What is as far ahead in each row is fetched meanwhile: the
-/// hardware can't follow that many rows.
+/// `blocks` blocks of kTileRows rows as a tile. As many bytes from `next` on are fetched meanwhile: what will be
+/// wanted when all of the depth is done, in the order in which it lies in memory.
 template <class Arch, class F>
-void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::byte* tile) noexcept {
+void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::uintptr_t next,
+            std::byte* tile) noexcept {
   constexpr std::size_t kBlock = quant::kBlockBytes<F>;
-  for (std::size_t row = 0; row < kTileRows; ++row) {
-    // As a number: the address may lie behind the last row, where no pointer may point.
-    const auto next = reinterpret_cast<std::uintptr_t>(rows + row * stride) + blocks * kBlock;
-    for (std::size_t line = 0; line < blocks * kBlock; line += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next + line));
-    }
-  }
   for (std::size_t block = 0; block < blocks; ++block) {
-    quant::gather_block<Arch, F>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
+    const std::size_t offset = block * kTileRows * kBlock;
+    quant::gather_block<Arch, F>(rows + block * kBlock, stride, next + offset, tile + offset);
   }
 }
 
 /// The same for the last rows of a matrix, `n_rows` < kTileRows; the others are zero.
-template <class F>
+template <class Arch, class F>
 void gather_some(const std::byte* rows, std::size_t stride, std::size_t n_rows, std::size_t blocks,
                  std::byte* tile) noexcept {
   __builtin_memset(tile, 0, blocks * kTileRows * quant::kBlockBytes<F>);
@@ -76,9 +71,12 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
       const std::size_t blocks = part.depth / F::kElements;
       const std::byte* from = rows + k / F::kElements * quant::kBlockBytes<F>;
       if (part.n_rows == kTileRows) {
-        gather<Arch, F>(from, args.weight_stride, blocks, tile);
+        // As a number: the address may lie behind the last row, where no pointer may point.
+        const auto next = reinterpret_cast<std::uintptr_t>(rows) + kTileRows * args.weight_stride +
+                          k / F::kElements * kTileRows * quant::kBlockBytes<F>;
+        gather<Arch, F>(from, args.weight_stride, blocks, next, tile);
       } else {
-        gather_some<F>(from, args.weight_stride, part.n_rows, blocks, tile);
+        gather_some<Arch, F>(from, args.weight_stride, part.n_rows, blocks, tile);
       }
       part.activations = args.activations + activations_step(k);
       part.adds = k > 0;

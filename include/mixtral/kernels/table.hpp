@@ -41,7 +41,9 @@ inline constexpr std::size_t kAttentionUnit = 256;
 /// sees itself and the window - 1 positions before it.
 struct AttendArgs {
   const float* query;        ///< [n_tokens, group, head_dim], already scaled by head_dim^-0.5
-  const std::byte* keys;     ///< of position 0: units of tiles, each [head_dim, kTileRows]
+  /// Of position 0: units of tiles, each [head_dim, kTileRows]; in q8_0 [head_dim / 32] times the quants
+  /// [32, kTileRows] and the scales [kTileRows].
+  const std::byte* keys;
   const std::byte* values;   ///< of position 0: units of rows, each [head_dim]
   std::size_t unit_stride;   ///< bytes from a unit's keys to the next one's, and so for values
   std::size_t n_tokens;
@@ -57,7 +59,8 @@ struct AttendArgs {
   AttentionState state;      ///< out: of these positions alone
 };
 
-/// Arrays are indexed by DType; those of three by its plain types. All functions are thread-safe and never fail.
+/// Arrays are indexed by DType; those of three have its plain types only, those of kCacheDTypes.size() the types
+/// of a cache. All functions are thread-safe and never fail.
 struct KernelTable {
   using Gemm = void (*)(const GemmArgs&) noexcept;
 
@@ -91,13 +94,13 @@ struct KernelTable {
   /// x[i] *= scale.
   void (*multiply)(float scale, std::size_t n, float* x) noexcept;
 
-  std::array<void (*)(const AttendArgs&) noexcept, 3> attend;  ///< by the cache's DType
+  std::array<void (*)(const AttendArgs&) noexcept, kCacheDTypes.size()> attend;
   /// Combines the state of later positions into that of earlier ones.
   void (*merge)(const AttentionState& later, std::size_t group, std::size_t head_dim,
                 const AttentionState& into) noexcept;
 
-  /// Conversions between f32 and each DType, n elements, rounding to nearest even.
-  std::array<void (*)(const float* from, std::size_t n, std::byte* to) noexcept, 3> narrow;
+  /// Conversions between f32 and other types, n elements, rounding to nearest even.
+  std::array<void (*)(const float* from, std::size_t n, std::byte* to) noexcept, kCacheDTypes.size()> narrow;
   std::array<void (*)(const std::byte* from, std::size_t n, float* to) noexcept, 3> widen;
 };
 

@@ -13,16 +13,23 @@
 
 namespace mixtral::kernels {
 
-/// Weights stay in registers while the tokens pass by: a stretch of the depth of some rows is unpacked
-/// once, then each token adds to its sums, which stay in the L1 cache. So a weight is unpacked once per
-/// kTokens tokens, and the same code serves one token, where reading the weights is what takes time.
+/// A stretch of the depth of some rows is unpacked once, then the tokens pass by and add to their sums, which
+/// stay in the L1 cache. So a weight is unpacked once per kTiledTokens tokens.
 ///
 /// Every sum runs over the depth in a fixed order: no result depends on a token's neighbours.
 inline constexpr std::size_t kTiledTokens = 64;
 
-/// Vectors of rows that are unpacked together: as many as the register file holds.
+/// Vectors of rows that are unpacked together.
 template <class Arch>
-inline constexpr std::size_t kRowVectors = simd::kWidth<Arch> == 16 ? 2 : 1;
+inline constexpr std::size_t kRowVectors = 2;
+
+/// Tokens whose sums stay in registers together, and the weights in the L1 cache, where there are too few
+/// registers for the weights.
+inline constexpr std::size_t kBlockTokens = 4;
+
+/// Whether the register file holds 32 elements of kRowGroup rows.
+template <class Arch>
+inline constexpr bool kWeightsStay = simd::kWidth<Arch> == 16;
 
 /// Rows that are unpacked together.
 template <class Arch>
@@ -77,15 +84,27 @@ __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, T
   }
 }
 
-/// Adds to `sums` what `half` (0 or 1) of one block of the depth contributes, for kRowGroup rows of
-/// all tokens. A block's contribution is collected in `partial` until its last half, and only then
-/// multiplied by the activations' scale.
+/// Sums of products of F's weights with the same scale.
+template <class Arch, class F>
+using GroupDot = simd::ByteDot<Arch, F::kZero, F::kLargest, F::kScaleElements / 4>;
+
+/// The word of four bytes at `from` in all lanes.
+template <class Arch>
+__attribute__((always_inline)) inline simd::Words<Arch> broadcast_bytes(
+    const std::int8_t* from) noexcept {
+  std::uint32_t word;
+  __builtin_memcpy(&word, from, sizeof word);
+  return simd::broadcast_word<Arch>(word);
+}
+
+/// Adds to `sums` what `half` (0 or 1) of one block of the depth contributes, for kRowGroup rows of all
+/// tokens, while the weights stay in registers. A block's contribution is collected in `partial` until its
+/// last half, and only then multiplied by the activations' scale.
 template <class Arch, class F, bool kLast>
 __attribute__((always_inline)) inline void add_half(
     const quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t half, std::size_t row, TileSums& partial,
     TileSums& sums) noexcept {
-  using Dot = simd::ByteDot<Arch, F::kZero>;
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kVectors = kRowVectors<Arch>;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
@@ -96,23 +115,19 @@ __attribute__((always_inline)) inline void add_half(
     Vec total[kVectors];
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
-      simd::IntVec<Arch> dots[kVectors];
-      const simd::IntVec<Arch> start = Dot::start(x_sums[s]);
+      GroupDot<Arch, F> dots[kVectors];
 #pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) dots[v] = start;
+      for (std::size_t v = 0; v < kVectors; ++v) dots[v] = GroupDot<Arch, F>(x_sums[s]);
 #pragma GCC unroll 8
-      for (std::size_t j = s * kWords; j < (s + 1) * kWords; ++j) {
-        std::uint32_t word;
-        __builtin_memcpy(&word, x.q + 32 * half + 4 * j, sizeof word);
-        const simd::Words<Arch> four = simd::broadcast_word<Arch>(word);
+      for (std::size_t j = 0; j < kWords; ++j) {
+        const std::size_t word = s * kWords + j;
+        const simd::Words<Arch> four = broadcast_bytes<Arch>(x.q + 32 * half + 4 * word);
 #pragma GCC unroll 2
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          dots[v] = Dot::step(dots[v], weights[v].quants[j], four);
-        }
+        for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, weights[v].quants[word], four);
       }
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
-        const Vec product = simd::to_float<Arch>(dots[v]);
+        const Vec product = simd::to_float<Arch>(dots[v].sums());
         const quant::Unpacked<Arch>& w = weights[v];
         if (s == 0 && half == 0) {
           total[v] = product * w.scales[s];
@@ -122,12 +137,9 @@ __attribute__((always_inline)) inline void add_half(
           }
           total[v] = simd::multiply_add<Arch>(product, w.scales[s], total[v]);
         }
-      }
-      if constexpr (F::kHasMin) {
-        const Vec negative = simd::broadcast<Arch>(-static_cast<float>(x_sums[s]));
-#pragma GCC unroll 2
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          total[v] = simd::multiply_add<Arch>(negative, weights[v].mins[s], total[v]);
+        if constexpr (F::kHasMin) {
+          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[s]));
+          total[v] = simd::subtract_product<Arch>(sum, w.mins[s], total[v]);
         }
       }
     }
@@ -140,6 +152,84 @@ __attribute__((always_inline)) inline void add_half(
       }
       simd::store<Arch>(to, total[v]);
     }
+  }
+}
+
+/// Adds to the sums of kTokens tokens, `sums` and the following, what kHalves * 32 elements of one block of
+/// the depth contribute, for kRowGroup rows from `row` on: the steps of add_half, in registers. Not inline:
+/// the compiler would move the weights into registers that the sums need.
+template <class Arch, class F, std::size_t kHalves, std::size_t kTokens>
+__attribute__((noinline)) void add_block(
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors<Arch>], const quant::Q8Activations* column,
+    const std::uint32_t* tokens, std::size_t row, float (*sums)[kTileRows]) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  constexpr std::size_t kScales = 32 / F::kScaleElements;
+  constexpr std::size_t kWords = 8 / kScales;
+  const quant::Q8Activations* x[kTokens];
+  for (std::size_t t = 0; t < kTokens; ++t) x[t] = &column[tokens[t]];
+  Vec totals[kTokens][kVectors];
+  for (auto& total : totals) {
+    for (Vec& vector : total) vector = simd::broadcast<Arch>(0.0f);
+  }
+#pragma GCC unroll 1
+  for (std::size_t group = 0; group < kHalves * kScales; ++group) {
+    const quant::Unpacked<Arch>(&half)[kVectors] = weights[group / kScales];
+    const std::size_t s = group % kScales;
+    std::int32_t x_sums[kTokens];
+    GroupDot<Arch, F> dots[kTokens][kVectors];
+#pragma GCC unroll 4
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      x_sums[t] = kScales == 1 ? x[t]->sums32[group] : x[t]->sums16[group];
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) dots[t][v] = GroupDot<Arch, F>(x_sums[t]);
+    }
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < kWords; ++j) {
+#pragma GCC unroll 4
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 4 * (group * kWords + j));
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          dots[t][v].add(j, half[v].quants[s * kWords + j], four);
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vec product = simd::to_float<Arch>(dots[t][v].sums());
+        totals[t][v] = simd::multiply_add<Arch>(product, half[v].scales[s], totals[t][v]);
+        if constexpr (F::kHasMin) {
+          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[t]));
+          totals[t][v] = simd::subtract_product<Arch>(sum, half[v].mins[s], totals[t][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const Vec scale = simd::broadcast<Arch>(x[t]->scale);
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      float* to = sums[t] + row + v * simd::kWidth<Arch>;
+      simd::store<Arch>(to, simd::multiply_add<Arch>(totals[t][v], scale, simd::load<Arch>(to)));
+    }
+  }
+}
+
+/// add_block for all tokens.
+template <class Arch, class F, std::size_t kHalves>
+__attribute__((always_inline)) inline void add_blocks(
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors<Arch>], const quant::Q8Activations* column,
+    const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
+  std::size_t t = 0;
+  for (; t + kBlockTokens <= tokens.size; t += kBlockTokens) {
+    add_block<Arch, F, kHalves, kBlockTokens>(weights, column, tokens.rows + t, row, sums.values + t);
+  }
+  for (; t < tokens.size; ++t) {
+    add_block<Arch, F, kHalves, 1>(weights, column, tokens.rows + t, row, sums.values + t);
   }
 }
 
@@ -160,6 +250,57 @@ __attribute__((always_inline)) inline void unpack_rows(
 
 namespace detail {
 
+inline __attribute__((always_inline)) const quant::Q8Activations* column_of(
+    const GemmArgs& args, std::size_t half) noexcept {
+  return reinterpret_cast<const quant::Q8Activations*>(args.activations +
+                                                       half / 2 * args.activation_stride);
+}
+
+/// Adds all products of a tile and some tokens to `sums`.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& args,
+                                                              const std::byte* tile,
+                                                              const TokenGroup& tokens,
+                                                              TileSums& sums) noexcept {
+  TileSums partial;
+  const std::size_t n_halves = args.depth / 32;
+  for (std::size_t h = 0; h < n_halves; ++h) {
+    const quant::Q8Activations* column = column_of(args, h);
+    for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+      quant::Unpacked<Arch> weights[kRowVectors<Arch>];
+      unpack_rows<Arch, F>(tile, h, row, weights);
+      if (h % 2 == 1) {
+        add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
+      } else if (h + 1 < n_halves) {
+        add_half<Arch, F, false>(weights, column, tokens, 0, row, partial, sums);
+      } else {
+        add_half<Arch, F, true>(weights, column, tokens, 0, row, partial, sums);
+      }
+    }
+  }
+}
+
+template <class Arch, class F>
+__attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& args,
+                                                              const std::byte* tile,
+                                                              const TokenGroup& tokens,
+                                                              TileSums& sums) noexcept {
+  const std::size_t n_halves = args.depth / 32;
+  for (std::size_t h = 0; h < n_halves; h += 2) {
+    const quant::Q8Activations* column = column_of(args, h);
+    for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+      quant::Unpacked<Arch> weights[2][kRowVectors<Arch>];
+      unpack_rows<Arch, F>(tile, h, row, weights[0]);
+      if (h + 1 < n_halves) {
+        unpack_rows<Arch, F>(tile, h + 1, row, weights[1]);
+        add_blocks<Arch, F, 2>(weights, column, tokens, row, sums);
+      } else {
+        add_blocks<Arch, F, 1>(weights, column, tokens, row, sums);
+      }
+    }
+  }
+}
+
 /// Adds to `sums`, of one token and kWidth rows, what the elements [64 * index, 64 * index + 64) of the
 /// depth contribute: the steps of add_half, in registers. The block at `block` is the one that holds
 /// the first of them, at `half`; kHalves is 1 at the end of an odd depth.
@@ -167,11 +308,10 @@ template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline simd::Vec<Arch> add_both_halves(
     const std::byte* block, std::size_t half, std::size_t row, const quant::Q8Activations& x,
     simd::Vec<Arch> sums) noexcept {
-  using Dot = simd::ByteDot<Arch, F::kZero>;
   constexpr std::size_t kPerBlock = F::kElements / 32;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
   constexpr std::size_t kWords = 8 / kScales;
-  simd::Vec<Arch> total{};
+  simd::Vec<Arch> total = simd::broadcast<Arch>(0.0f);
 #pragma GCC unroll 2
   for (std::size_t h = 0; h < kHalves; ++h) {
     const std::size_t index = half + h;
@@ -182,20 +322,17 @@ __attribute__((always_inline)) inline simd::Vec<Arch> add_both_halves(
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + h : x.sums16 + 2 * h;
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
-      simd::IntVec<Arch> dots = Dot::start(x_sums[s]);
+      GroupDot<Arch, F> dots(x_sums[s]);
 #pragma GCC unroll 8
-      for (std::size_t j = s * kWords; j < (s + 1) * kWords; ++j) {
-        std::uint32_t word;
-        __builtin_memcpy(&word, x.q + 32 * h + 4 * j, sizeof word);
-        dots = Dot::step(dots, weights.quants[j], simd::broadcast_word<Arch>(word));
+      for (std::size_t j = 0; j < kWords; ++j) {
+        const std::size_t word = s * kWords + j;
+        dots.add(j, weights.quants[word], broadcast_bytes<Arch>(x.q + 32 * h + 4 * word));
       }
-      const simd::Vec<Arch> product = simd::to_float<Arch>(dots);
-      total = h == 0 && s == 0
-                  ? product * weights.scales[s]
-                  : simd::multiply_add<Arch>(product, weights.scales[s], total);
+      const simd::Vec<Arch> product = simd::to_float<Arch>(dots.sums());
+      total = simd::multiply_add<Arch>(product, weights.scales[s], total);
       if constexpr (F::kHasMin) {
-        total = simd::multiply_add<Arch>(
-            simd::broadcast<Arch>(-static_cast<float>(x_sums[s])), weights.mins[s], total);
+        const simd::Vec<Arch> sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[s]));
+        total = simd::subtract_product<Arch>(sum, weights.mins[s], total);
       }
     }
   }
@@ -254,48 +391,38 @@ void tiled_gemv_q8(const GemmArgs& args) noexcept {
 template <class Arch, class F>
 void tiled_gemm_q8(const GemmArgs& args) noexcept {
   if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
-  const std::size_t n_halves = args.depth / 32;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
-    detail::TileSums partial;
-    for (std::size_t h = 0; h < n_halves; ++h) {
-      const auto* column = reinterpret_cast<const quant::Q8Activations*>(
-          args.activations + h / 2 * args.activation_stride);
-      for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
-        quant::Unpacked<Arch> weights[kRowVectors<Arch>];
-        detail::unpack_rows<Arch, F>(tile, h, row, weights);
-        if (h % 2 == 1) {
-          detail::add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
-        } else if (h + 1 < n_halves) {
-          detail::add_half<Arch, F, false>(weights, column, tokens, 0, row, partial, sums);
-        } else {
-          detail::add_half<Arch, F, true>(weights, column, tokens, 0, row, partial, sums);
-        }
-      }
+    if constexpr (kWeightsStay<Arch>) {
+      detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);
+    } else {
+      detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);
     }
   });
 }
 
 namespace detail {
 
-/// 32 elements of the depth of kWidth rows in f32: values[k] holds element k, one row per lane.
-template <class Arch>
+/// 32 elements of the depth of a tile in f32.
 struct WideWeights {
-  simd::Vec<Arch> values[32];
+  alignas(64) float values[32][kTileRows];
 };
 
-/// The first n elements from 32 * index on.
+/// The first n elements from 32 * index on, of kWidth rows from `row` on.
 template <class Arch, class F>
 void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std::size_t row,
-                   WideWeights<Arch>& out) noexcept {
+                   WideWeights& out) noexcept {
   using Block = quant::TileBlock<Arch, F>;
+  const auto store = [&](std::size_t k, simd::Vec<Arch> value) {
+    simd::store<Arch>(out.values[k] + row, value);
+  };
   if constexpr (F::kDType == DType::bf16) {
     for (std::size_t j = 0; j < n / 2; ++j) {
       const Block block{tile + (16 * index + j) * Block::kBytes, row};
       const simd::Words<Arch> pair = block.words(0, 0);
-      out.values[2 * j] = simd::as_float<Arch>(pair << 16);
-      out.values[2 * j + 1] =
-          simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u));
+      store(2 * j, simd::as_float<Arch>(pair << 16));
+      store(2 * j + 1,
+            simd::as_float<Arch>(pair & simd::broadcast_word<Arch>(0xffff0000u)));
     }
   } else {
     constexpr std::size_t kPerBlock = F::kElements / 32;
@@ -306,38 +433,122 @@ void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std:
       const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
                                      simd::broadcast_word<Arch>(255);
       const std::size_t s = k / F::kScaleElements;
-      const simd::Vec<Arch> value =
+      simd::Vec<Arch> value =
           simd::to_float<Arch>(byte) - simd::broadcast<Arch>(static_cast<float>(F::kZero));
-      out.values[k] = value * weights.scales[s];
-      if constexpr (F::kHasMin) out.values[k] = out.values[k] - weights.mins[s];
+      value = value * weights.scales[s];
+      if constexpr (F::kHasMin) value = value - weights.mins[s];
+      store(k, value);
     }
   }
+}
+
+/// Adds to the sums of kTokens tokens, `sums` and the following, n elements of kVectors * kWidth rows from
+/// `row` on. Not inline: the compiler would move weights into registers that the sums need.
+template <class Arch, std::size_t kVectors, std::size_t kTokens>
+__attribute__((noinline)) void add_wide(const WideWeights& weights, std::size_t n,
+                                        const float* const* x, std::size_t row,
+                                        float (*sums)[kTileRows]) noexcept {
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  simd::Vec<Arch> totals[kTokens][kVectors];
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      totals[t][v] = simd::load<Arch>(sums[t] + row + v * kWidth);
+    }
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    simd::Vec<Arch> w[kVectors];
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      w[v] = simd::load<Arch>(weights.values[k] + row + v * kWidth);
+    }
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const simd::Vec<Arch> value = simd::broadcast<Arch>(x[t][k]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        totals[t][v] = simd::multiply_add<Arch>(w[v], value, totals[t][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      simd::store<Arch>(sums[t] + row + v * kWidth, totals[t][v]);
+    }
+  }
+}
+
+/// add_wide for all rows, of kTokens tokens at a time while there are as many from `t` on.
+template <class Arch, std::size_t kVectors, std::size_t kTokens>
+__attribute__((always_inline)) inline void add_wide_blocks(const WideWeights& weights,
+                                                           std::size_t n, const float* const* x,
+                                                           std::size_t n_tokens, std::size_t& t,
+                                                           TileSums& sums) noexcept {
+  for (; t + kTokens <= n_tokens; t += kTokens) {
+    for (std::size_t row = 0; row < kTileRows; row += kVectors * simd::kWidth<Arch>) {
+      add_wide<Arch, kVectors, kTokens>(weights, n, x + t, row, sums.values + t);
+    }
+  }
+}
+
+/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers.
+template <class Arch>
+void tiled_gemv_wide(const GemmArgs& args) noexcept {
+  using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const float* x = reinterpret_cast<const float*>(
+      args.activations +
+      (args.activation_rows ? args.activation_rows[0] : 0) * args.activation_stride);
+  for_each_tile(args, [&](const std::byte* tile, const TokenGroup&, TileSums& out) {
+    simd::Vec<Arch> sums[kTileRows / kWidth];
+    for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
+    for (std::size_t k = 0; k < args.depth; k += 2, tile += Pairs::kBytes) {
+      const simd::Vec<Arch> even = simd::broadcast<Arch>(x[k]);
+      const simd::Vec<Arch> odd = simd::broadcast<Arch>(x[k + 1]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+        const simd::Words<Arch> pair = Pairs{tile, v * kWidth}.words(0, 0);
+        const simd::Words<Arch> upper = pair & simd::broadcast_word<Arch>(0xffff0000u);
+        sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(pair << 16), even, sums[v]);
+        sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(upper), odd, sums[v]);
+      }
+    }
+    for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
+      simd::store<Arch>(out.values[0] + v * kWidth, sums[v]);
+    }
+  });
 }
 
 }  // namespace detail
 
 /// Tiled weights of format F, widened, and row-major activations in f32. args.weight_stride goes from
-/// tile to tile.
+/// tile to tile. Sums stay in registers as in add_block.
 template <class Arch, class F>
 void tiled_gemm_f32(const GemmArgs& args) noexcept {
-  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kTileVectors = kTileRows / simd::kWidth<Arch>;
+  if (F::kDType == DType::bf16 && args.n_tokens == 1) return detail::tiled_gemv_wide<Arch>(args);
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
+    const float* x[kTiledTokens];
+    for (std::size_t t = 0; t < tokens.size; ++t) {
+      x[t] = reinterpret_cast<const float*>(args.activations +
+                                            tokens.rows[t] * args.activation_stride);
+    }
     for (std::size_t k = 0; k < args.depth; k += 32) {
       const std::size_t n = args.depth - k < 32 ? args.depth - k : 32;
+      detail::WideWeights weights;
       for (std::size_t row = 0; row < kTileRows; row += simd::kWidth<Arch>) {
-        detail::WideWeights<Arch> weights;
         detail::widen_weights<Arch, F>(tile, k / 32, n, row, weights);
-        for (std::size_t t = 0; t < tokens.size; ++t) {
-          const float* x = reinterpret_cast<const float*>(
-                               args.activations + tokens.rows[t] * args.activation_stride) + k;
-          Vec total = simd::load<Arch>(sums.values[t] + row);
-          for (std::size_t i = 0; i < n; ++i) {
-            total = simd::multiply_add<Arch>(weights.values[i], simd::broadcast<Arch>(x[i]), total);
-          }
-          simd::store<Arch>(sums.values[t] + row, total);
-        }
       }
+      std::size_t t = 0;
+      // As many sums as there are registers for.
+      detail::add_wide_blocks<Arch, 2, 6>(weights, n, x, tokens.size, t, sums);
+      detail::add_wide_blocks<Arch, kTileVectors, 2>(weights, n, x, tokens.size, t, sums);
+      detail::add_wide_blocks<Arch, kTileVectors, 1>(weights, n, x, tokens.size, t, sums);
+      for (std::size_t i = 0; i < tokens.size; ++i) x[i] += n;
     }
   });
 }

@@ -20,8 +20,8 @@ namespace mixtral {
 /// time, as positions are written. One thread at a time.
 class KvCache {
  public:
-  /// Room for `n_ctx` positions stored as `dtype`. Throws Error(invalid_argument) for n_ctx 0 and
-  /// Error(out_of_memory).
+  /// Room for `n_ctx` positions stored as `dtype`, one of kCacheDTypes. Throws Error(invalid_argument) for
+  /// another type, a head_dim that isn't a whole number of its blocks, and n_ctx 0, and Error(out_of_memory).
   KvCache(const Config& config, std::size_t n_ctx, DType dtype)
       : KvCache(Shape{config.n_layers, config.n_kv_heads, config.head_dim}, n_ctx, dtype) {}
 
@@ -83,10 +83,13 @@ class KvCache {
     std::byte* tile = block_of_head(layer, kv_head, position) +
                       position % kAttentionUnit / kTileRows * kTileRows * row_bytes();
     const std::size_t column = position % kTileRows;
-    if (size_of(dtype_) == 2) {
-      spread<2>(key, tile + column * 2);
-    } else {
-      spread<4>(key, tile + column * 4);
+    switch (dtype_) {
+      case DType::f32:
+        return spread<4>(key, shape_.head_dim, tile, column);
+      case DType::q8_0:
+        return spread_blocks(key, tile, column);
+      default:
+        return spread<2>(key, shape_.head_dim, tile, column);
     }
   }
   /// Where the value [head_dim] of `position` belongs.
@@ -117,10 +120,12 @@ class KvCache {
 
   static std::size_t bytes_for(const Shape& shape, std::size_t n_ctx, DType dtype) {
     if (n_ctx == 0) throw Error(ErrorCode::invalid_argument, "a context needs at least 1 position");
+    require_storable(dtype, shape.head_dim);
     const std::size_t block = block_for(n_ctx);
-    std::size_t bytes = 2 * size_of(dtype) * block;
+    std::size_t bytes = 2 * block_of(dtype).bytes * block;
     const std::size_t n_blocks = n_ctx / block + (n_ctx % block != 0);
-    for (const std::size_t factor : {shape.n_layers, shape.n_kv_heads, shape.head_dim, n_blocks}) {
+    for (const std::size_t factor :
+         {shape.n_layers, shape.n_kv_heads, shape.head_dim / block_of(dtype).elements, n_blocks}) {
       if (bytes > std::numeric_limits<std::size_t>::max() / factor) {
         throw Error(ErrorCode::out_of_memory, "a context of " + std::to_string(n_ctx) +
                                                   " positions exceeds the address space");
@@ -128,6 +133,20 @@ class KvCache {
       bytes *= factor;
     }
     return bytes;
+  }
+
+  static void require_storable(DType dtype, std::size_t head_dim) {
+    const auto fail = [&](const std::string& what) {
+      throw Error(ErrorCode::invalid_argument,
+                  "a key/value cache in " + std::string(name_of(dtype)) + what);
+    };
+    if (std::find(kCacheDTypes.begin(), kCacheDTypes.end(), dtype) == kCacheDTypes.end()) {
+      fail(": expected f32, f16, bf16 or q8_0");
+    }
+    if (const std::size_t elements = block_of(dtype).elements; head_dim % elements != 0) {
+      fail(": expected a head_dim that is a multiple of " + std::to_string(elements) + ", found " +
+           std::to_string(head_dim));
+    }
   }
 
   static AlignedBuffer<std::byte> allocate_bytes(std::size_t bytes) {
@@ -156,7 +175,7 @@ class KvCache {
     }
   }
 
-  std::size_t row_bytes() const noexcept { return shape_.head_dim * size_of(dtype_); }
+  std::size_t row_bytes() const noexcept { return bytes_of(dtype_, shape_.head_dim); }
   std::size_t head_offset(std::size_t layer, std::size_t kv_head) const noexcept {
     return (layer * shape_.n_kv_heads + kv_head) * 2 * block_ * row_bytes();
   }
@@ -165,11 +184,21 @@ class KvCache {
     return memory_.data() + position / kAttentionUnit * unit_stride() + head_offset(layer, kv_head);
   }
 
-  /// Puts units of kBytes each to one column of a tile.
+  /// Puts n units of kBytes each to one column of a tile [n, kTileRows].
   template <std::size_t kBytes>
-  void spread(const std::byte* row, std::byte* column) const noexcept {
-    for (std::size_t i = 0; i < row_bytes(); i += kBytes) {
-      std::memcpy(column + i * kTileRows, row + i, kBytes);
+  static void spread(const std::byte* row, std::size_t n, std::byte* tile, std::size_t column) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+      std::memcpy(tile + (i * kTileRows + column) * kBytes, row + i * kBytes, kBytes);
+    }
+  }
+
+  /// The same for blocks of q8_0, which are a scale and a byte for each element.
+  void spread_blocks(const std::byte* row, std::byte* tile, std::size_t column) const noexcept {
+    constexpr BlockShape kBlock = block_of(DType::q8_0);
+    constexpr std::size_t kScaleBytes = kBlock.bytes - kBlock.elements;
+    for (std::size_t i = 0; i < row_bytes(); i += kBlock.bytes, tile += kBlock.bytes * kTileRows) {
+      spread<1>(row + i + kScaleBytes, kBlock.elements, tile, column);
+      spread<kScaleBytes>(row + i, 1, tile + kBlock.elements * kTileRows, column);
     }
   }
 
@@ -178,8 +207,8 @@ class KvCache {
   std::size_t block_;  // positions that lie together: a unit, or all of a short context in whole tiles
   DType dtype_;
   std::size_t size_ = 0;
-  // [n_blocks, n_layers, n_kv_heads, keys and values]: keys [block / kTileRows, head_dim, kTileRows],
-  // values [block, head_dim]
+  // [n_blocks, n_layers, n_kv_heads, keys and values]: keys [block / kTileRows] tiles, values
+  // [block, head_dim], as AttendArgs has them
   AlignedBuffer<std::byte> memory_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "mixtral/quant/tile.hpp"
@@ -28,32 +29,36 @@ __attribute__((always_inline)) inline void gather_field(const std::byte* rows, s
                                                         std::size_t row, std::byte* tile) noexcept {
   constexpr Field kField = F::kFields[f];
   constexpr std::size_t kUnitBytes = kTileRows * kField.unit;
+  constexpr std::size_t kFours = kField.unit == 4 ? kField.count / 4 * 4 : 0;
+  constexpr std::size_t kLeft = kField.count - kFours;
   std::byte* to = tile + tile_offset<F>(f) + row * kField.unit;
-  std::size_t index = 0;
-  if constexpr (kField.unit == 4) {
-    for (; index + 4 <= kField.count; index += 4) {
-      simd::transpose_words<Arch, 4>(rows + kField.offset + 4 * index, stride, to + index * kUnitBytes,
-                                     kUnitBytes);
-    }
-    // Three units, and whatever of the block follows them.
-    constexpr std::size_t kRest = kField.offset + kField.count / 4 * 16;
-    if constexpr (kField.count % 4 == 3 && kRest + 16 <= kBlockBytes<F>) {
-      simd::transpose_words<Arch, 3>(rows + kRest, stride, to + index * kUnitBytes, kUnitBytes);
-      return;
-    }
+  for (std::size_t index = 0; index < kFours; index += 4) {
+    simd::transpose_words<Arch, 4>(rows + kField.offset + 4 * index, stride, to + index * kUnitBytes,
+                                   kUnitBytes);
   }
-  for (; index < kField.count; ++index) {
-    gather_unit<F, f>(rows, stride, index, to + index * kUnitBytes);
+  to += kFours * kUnitBytes;
+  constexpr std::size_t kRest = kField.offset + kFours * 4;
+  if constexpr (kField.unit == 4 && kLeft == 3 && kRest + 16 <= kBlockBytes<F>) {
+    simd::transpose_words<Arch, 3>(rows + kRest, stride, to, kUnitBytes);  // reads what follows, too
+  } else {
+    for (std::size_t index = 0; index < kLeft; ++index) {
+      gather_unit<F, f>(rows, stride, kFours + index, to + index * kUnitBytes);
+    }
   }
 }
 
 }  // namespace detail
 
-/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block.
+/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block. As many bytes from
+/// `next` on are fetched to the L2 cache meanwhile.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void gather_block(const std::byte* rows, std::size_t stride,
-                                                        std::byte* tile) noexcept {
-  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows) {
+                                                        std::uintptr_t next, std::byte* tile) noexcept {
+  constexpr std::size_t kBytes = simd::kTransposedRows * kBlockBytes<F>;
+  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows, next += kBytes) {
+    for (std::size_t line = 0; line < kBytes; line += 64) {
+      __builtin_prefetch(reinterpret_cast<const void*>(next + line), 0, 2);
+    }
     [&]<std::size_t... f>(std::index_sequence<f...>) {
       (detail::gather_field<Arch, F, f>(rows + row * stride, stride, row, tile), ...);
     }(std::make_index_sequence<F::kFields.size()>{});

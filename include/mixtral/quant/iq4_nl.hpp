@@ -28,6 +28,7 @@ struct IQ4_NL {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 128;
+  static constexpr int kLargest = 255;
   static constexpr bool kHasMin = false;
 
   template <class Arch>

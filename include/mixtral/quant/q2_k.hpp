@@ -32,6 +32,7 @@ struct Q2_K {
 
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 0;
+  static constexpr int kLargest = 3;
   static constexpr bool kHasMin = true;
 
   template <class Arch>

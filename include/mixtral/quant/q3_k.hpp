@@ -33,6 +33,7 @@ struct Q3_K {
 
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 4;
+  static constexpr int kLargest = 7;
   static constexpr bool kHasMin = false;
 
   template <class Arch>

@@ -27,6 +27,7 @@ struct Q4_0 {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 8;
+  static constexpr int kLargest = 15;
   static constexpr bool kHasMin = false;
 
   template <class Arch>

@@ -29,6 +29,7 @@ struct Q4_1 {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 0;
+  static constexpr int kLargest = 15;
   static constexpr bool kHasMin = true;
 
   template <class Arch>

@@ -55,6 +55,7 @@ struct Q4_K {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 0;
+  static constexpr int kLargest = 15;
   static constexpr bool kHasMin = true;
 
   template <class Arch>

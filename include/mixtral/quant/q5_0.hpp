@@ -30,6 +30,7 @@ struct Q5_0 {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 16;
+  static constexpr int kLargest = 31;
   static constexpr bool kHasMin = false;
 
   template <class Arch>

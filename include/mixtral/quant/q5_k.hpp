@@ -36,6 +36,7 @@ struct Q5_K {
 
   static constexpr std::size_t kScaleElements = 32;
   static constexpr int kZero = 0;
+  static constexpr int kLargest = 31;
   static constexpr bool kHasMin = true;
 
   template <class Arch>

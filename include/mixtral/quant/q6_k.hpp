@@ -31,6 +31,7 @@ struct Q6_K {
 
   static constexpr std::size_t kScaleElements = 16;
   static constexpr int kZero = 32;
+  static constexpr int kLargest = 63;
   static constexpr bool kHasMin = false;
 
   template <class Arch>

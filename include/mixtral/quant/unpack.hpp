@@ -63,7 +63,7 @@ simd::Words<Arch> byte_of(simd::Words<Arch> word, std::size_t index) noexcept {
 /// the last term where F::kHasMin.
 template <class Arch>
 struct Unpacked {
-  simd::Words<Arch> quants[8];  ///< bytes 0..255; word j holds the elements 4j .. 4j+3
+  simd::Words<Arch> quants[8];  ///< bytes 0..F::kLargest; word j holds the elements 4j .. 4j+3
   simd::Vec<Arch> scales[2];
   simd::Vec<Arch> mins[2];
 };

@@ -1,6 +1,8 @@
 // The instruction sets that kernels are templates over, as tag types.
 #pragma once
 
+#include <concepts>
+
 #include <xsimd/xsimd.hpp>
 
 #include "mixtral/core/isa.hpp"
@@ -31,6 +33,13 @@ struct Avx2 {
 };
 #endif
 
+#if XSIMD_WITH_FMA3_AVX2 && defined(__AVXVNNI__)
+struct Avx2Vnni {
+  static constexpr Isa kIsa = Isa::avx2_vnni;
+  using Xsimd = Avx2::Xsimd;
+};
+#endif
+
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
 struct Avx512 {
   static constexpr Isa kIsa = Isa::avx512;
@@ -38,9 +47,15 @@ struct Avx512 {
 };
 #endif
 
+/// Avx2 or Avx2Vnni: all but their dot products of bytes is the same.
+template <class Arch>
+concept Avx2Vectors = std::derived_from<typename Arch::Xsimd, xsimd::avx2>;
+
 /// The best one that this translation unit is compiled for.
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
 using Native = Avx512;
+#elif XSIMD_WITH_FMA3_AVX2 && defined(__AVXVNNI__)
+using Native = Avx2Vnni;
 #elif XSIMD_WITH_FMA3_AVX2
 using Native = Avx2;
 #else

@@ -1,6 +1,7 @@
 // Vectors of 32-bit words that hold four bytes each, and dot products of bytes.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -82,6 +83,7 @@ Vec<Arch> as_float(Words<Arch> value) noexcept {
 
 /// Each byte b of `indices`, which must be below 16, becomes table[b].
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
   std::uint8_t bytes[4 * kWidth<Arch>];
   __builtin_memcpy(bytes, &indices, sizeof bytes);
@@ -92,6 +94,7 @@ Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indice
 
 /// Rounds to the nearest integers, ties to even. |value| must be below 2^31.
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 IntVec<Arch> round(Vec<Arch> value) noexcept {
   float from[kWidth<Arch>];
   value.store_unaligned(from);
@@ -104,6 +107,7 @@ IntVec<Arch> round(Vec<Arch> value) noexcept {
 
 /// Stores kWidth integers of -128 .. 127 as bytes.
 template <class Arch>
+  requires(!Avx2Vectors<Arch>)
 void store_bytes(std::int8_t* to, IntVec<Arch> value) noexcept {
   std::int32_t from[kWidth<Arch>];
   value.store_unaligned(from);
@@ -120,24 +124,31 @@ std::int32_t sum(IntVec<Arch> value) noexcept {
   return total;
 }
 
-/// sums[i] += the sum over the four bytes of word i of (w - kZero) * x, for unsigned bytes w (below 64
-/// unless kZero is 128) and signed bytes x >= -127. `start` gives the sums to begin with when the bytes x of
-/// all the steps to come add up to `sum_x`: where the instruction wants unsigned weights, kZero comes
-/// off there.
-template <class Arch, int kZero>
-struct ByteDot {
-  static IntVec<Arch> start(std::int32_t) noexcept { return broadcast_int<Arch>(0); }
+/// Exact sums over words of four bytes, one sum a lane: of (w - kZero) * x for unsigned bytes w <= kLargest
+/// and signed bytes x >= -127. kWords words are added, the j-th of them by add(j, ..), j being a constant to
+/// the compiler. The constructor takes the sum of all bytes x to come: where the instruction wants unsigned
+/// weights, kZero comes off there.
+template <class Arch, int kZero, int kLargest, std::size_t kWords>
+class ByteDot {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t) noexcept : sums_(broadcast_int<Arch>(0)) {}
 
-  static IntVec<Arch> step(IntVec<Arch> sums, Words<Arch> w, Words<Arch> x) noexcept {
+  void add(std::size_t, Words<Arch> w, Words<Arch> x) noexcept {
     std::uint8_t wb[4 * kWidth<Arch>];
     std::int8_t xb[4 * kWidth<Arch>];
     std::int32_t totals[kWidth<Arch>];
     __builtin_memcpy(wb, &w, sizeof wb);
     __builtin_memcpy(xb, &x, sizeof xb);
-    sums.store_unaligned(totals);
+    sums_.store_unaligned(totals);
     for (std::size_t i = 0; i < 4 * kWidth<Arch>; ++i) totals[i / 4] += (wb[i] - kZero) * xb[i];
-    return IntVec<Arch>::load_unaligned(totals);
+    sums_ = IntVec<Arch>::load_unaligned(totals);
   }
+
+  IntVec<Arch> sums() const noexcept { return sums_; }
+
+ private:
+  IntVec<Arch> sums_;
 };
 
 /// sums[i] += the products of the two bf16 of word i, added up. Only where VDPBF16PS is.
@@ -145,13 +156,13 @@ template <class Arch>
 struct PairDot;
 
 #if defined(__x86_64__)
-template <int kZero>
-struct ByteDot<Baseline, kZero> {
-  static IntVec<Baseline> start(std::int32_t sum_x) noexcept {
-    return broadcast_int<Baseline>(-kZero * sum_x);
-  }
-  static IntVec<Baseline> step(IntVec<Baseline> sums, Words<Baseline> w,
-                               Words<Baseline> x) noexcept {
+template <int kZero, int kLargest, std::size_t kWords>
+class ByteDot<Baseline, kZero, kLargest, kWords> {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t sum_x) noexcept : sums_(broadcast_int<Baseline>(-kZero * sum_x)) {}
+
+  void add(std::size_t, Words<Baseline> w, Words<Baseline> x) noexcept {
     const __m128i zero = _mm_setzero_si128();
     // Sixteen bits each: two rows in the lower half, two in the upper one.
     const __m128i low = _mm_madd_epi16(_mm_unpacklo_epi8(w, zero),
@@ -161,8 +172,13 @@ struct ByteDot<Baseline, kZero> {
     const __m128 l = _mm_castsi128_ps(low), h = _mm_castsi128_ps(high);
     const __m128i even = _mm_castps_si128(_mm_shuffle_ps(l, h, 0x88));
     const __m128i odd = _mm_castps_si128(_mm_shuffle_ps(l, h, 0xdd));
-    return _mm_add_epi32(sums, _mm_add_epi32(even, odd));
+    sums_ = _mm_add_epi32(sums_, _mm_add_epi32(even, odd));
   }
+
+  IntVec<Baseline> sums() const noexcept { return sums_; }
+
+ private:
+  IntVec<Baseline> sums_;
 };
 
 template <>
@@ -178,37 +194,81 @@ inline void store_bytes<Baseline>(std::int8_t* to, IntVec<Baseline> value) noexc
 #endif
 
 #if XSIMD_WITH_FMA3_AVX2
-template <int kZero>
-struct ByteDot<Avx2, kZero> {
-  static constexpr bool kSigned = kZero == 128;  // full-range bytes would overflow as unsigned ones
-
-  static IntVec<Avx2> start(std::int32_t sum_x) noexcept {
-    return broadcast_int<Avx2>(kSigned ? 0 : -kZero * sum_x);
-  }
-  static IntVec<Avx2> step(IntVec<Avx2> sums, Words<Avx2> w, Words<Avx2> x) noexcept {
-    __m256i weights = w, activations = x;
-    if constexpr (kSigned) {
-      const __m256i value = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
-      activations = _mm256_sign_epi8(activations, value);
-      weights = _mm256_abs_epi8(value);
+/// VPMADDUBSW makes sums of two products in 16 bits; as many of them as fit are added up before VPMADDWD
+/// widens them.
+template <int kZero, int kLargest, std::size_t kWords>
+class ByteDot<Avx2, kZero, kLargest, kWords> {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t sum_x) noexcept : sums_(_mm256_setzero_si256()) {
+    if constexpr (!kSigned && kZero != 0) {
+      const __m256i sum = broadcast_int<Avx2>(sum_x);
+      sums_ = _mm256_sub_epi32(sums_, _mm256_slli_epi32(sum, std::countr_zero(unsigned{kZero})));
     }
-    const __m256i pairs = _mm256_maddubs_epi16(weights, activations);
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
+
+  void add(std::size_t j, Words<Avx2> w, Words<Avx2> x) noexcept {
+    const __m256i pairs = multiply(w, x);
+    run_ = j % kRun == 0 ? pairs : _mm256_add_epi16(run_, pairs);
+    keep(run_);
+    if (j % kRun == kRun - 1) {
+      sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(run_, _mm256_set1_epi16(1)));
+      keep(sums_);
+    }
+  }
+
+  IntVec<Avx2> sums() const noexcept { return sums_; }
+
+ private:
+  /// Sums of two products that fit into 16 bits together.
+  static constexpr std::size_t kPairs = 32767 / (2 * 127 * kLargest);
+  static constexpr bool kSigned = kPairs == 0;  // unsigned bytes would overflow
+  static constexpr std::size_t kRun = std::min(kWords, std::bit_floor(kPairs | 1));
+  static_assert(!kSigned || kZero == 128);
+
+  /// Has the compiler add one product after the other. It would rather multiply first and add up in another
+  /// order, with more products than there are registers.
+  static void keep(__m256i& sums) noexcept { __asm__ volatile("" : "+x"(sums)); }
+
+  static __m256i multiply(__m256i w, __m256i x) noexcept {
+    if constexpr (!kSigned) return _mm256_maddubs_epi16(w, x);
+    const __m256i value = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(value), _mm256_sign_epi8(x, value));
+  }
+
+  __m256i sums_, run_;
 };
 
-template <>
-inline Words<Avx2> lookup<Avx2>(const std::array<std::uint8_t, 16>& table,
-                                Words<Avx2> indices) noexcept {
+#if defined(__AVXVNNI__)
+/// VPDPBUSD in its VEX encoding.
+template <int kZero, int kLargest, std::size_t kWords>
+class ByteDot<Avx2Vnni, kZero, kLargest, kWords> {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t sum_x) noexcept : sums_(broadcast_int<Avx2Vnni>(-kZero * sum_x)) {}
+
+  void add(std::size_t, Words<Avx2Vnni> w, Words<Avx2Vnni> x) noexcept {
+    sums_ = _mm256_dpbusd_avx_epi32(sums_, w, x);
+  }
+
+  IntVec<Avx2Vnni> sums() const noexcept { return sums_; }
+
+ private:
+  IntVec<Avx2Vnni> sums_;
+};
+#endif
+
+template <Avx2Vectors Arch>
+Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&table));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), indices);
 }
-template <>
-inline IntVec<Avx2> round<Avx2>(Vec<Avx2> value) noexcept {
+template <Avx2Vectors Arch>
+IntVec<Arch> round(Vec<Arch> value) noexcept {
   return _mm256_cvtps_epi32(value);
 }
-template <>
-inline void store_bytes<Avx2>(std::int8_t* to, IntVec<Avx2> value) noexcept {
+template <Avx2Vectors Arch>
+void store_bytes(std::int8_t* to, IntVec<Arch> value) noexcept {
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value),
                                         _mm256_extracti128_si256(value, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
@@ -217,14 +277,20 @@ inline void store_bytes<Avx2>(std::int8_t* to, IntVec<Avx2> value) noexcept {
 
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
 /// VPDPBUSD.
-template <int kZero>
-struct ByteDot<Avx512, kZero> {
-  static IntVec<Avx512> start(std::int32_t sum_x) noexcept {
-    return broadcast_int<Avx512>(-kZero * sum_x);
+template <int kZero, int kLargest, std::size_t kWords>
+class ByteDot<Avx512, kZero, kLargest, kWords> {
+ public:
+  ByteDot() = default;
+  explicit ByteDot(std::int32_t sum_x) noexcept : sums_(broadcast_int<Avx512>(-kZero * sum_x)) {}
+
+  void add(std::size_t, Words<Avx512> w, Words<Avx512> x) noexcept {
+    sums_ = _mm512_dpbusd_epi32(sums_, w, x);
   }
-  static IntVec<Avx512> step(IntVec<Avx512> sums, Words<Avx512> w, Words<Avx512> x) noexcept {
-    return _mm512_dpbusd_epi32(sums, w, x);
-  }
+
+  IntVec<Avx512> sums() const noexcept { return sums_; }
+
+ private:
+  IntVec<Avx512> sums_;
 };
 
 template <>

@@ -59,7 +59,28 @@ struct Memory<Arch, float> {
   static void store(float* to, Vec<Arch> value) noexcept { value.store_unaligned(to); }
 };
 
+/// Signed bytes are only read.
+template <class Arch>
+struct Memory<Arch, std::int8_t> {
+  static Vec<Arch> load(const std::int8_t* from) noexcept {
+    float widened[kWidth<Arch>];
+    for (std::size_t i = 0; i < kWidth<Arch>; ++i) widened[i] = from[i];
+    return Vec<Arch>::load_unaligned(widened);
+  }
+};
+
 #if defined(__x86_64__)
+template <>
+struct Memory<Baseline, std::int8_t> {
+  static Vec<Baseline> load(const std::int8_t* from) noexcept {
+    std::int32_t bytes;
+    __builtin_memcpy(&bytes, from, sizeof bytes);
+    const __m128i zero = _mm_setzero_si128();
+    const __m128i upper = _mm_unpacklo_epi16(zero, _mm_unpacklo_epi8(zero, _mm_cvtsi32_si128(bytes)));
+    return _mm_cvtepi32_ps(_mm_srai_epi32(upper, 24));
+  }
+};
+
 template <>
 struct Memory<Baseline, F16> {
   static Vec<Baseline> load(const F16* from) noexcept {
@@ -97,24 +118,32 @@ struct Memory<Baseline, BF16> {
 #endif
 
 #if XSIMD_WITH_FMA3_AVX2
-template <>
-struct Memory<Avx2, F16> {
-  static Vec<Avx2> load(const F16* from) noexcept {
+template <Avx2Vectors Arch>
+struct Memory<Arch, std::int8_t> {
+  static Vec<Arch> load(const std::int8_t* from) noexcept {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+  }
+};
+
+template <Avx2Vectors Arch>
+struct Memory<Arch, F16> {
+  static Vec<Arch> load(const F16* from) noexcept {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
-  static void store(F16* to, Vec<Avx2> value) noexcept {
+  static void store(F16* to, Vec<Arch> value) noexcept {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                      _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
   }
 };
 
-template <>
-struct Memory<Avx2, BF16> {
-  static Vec<Avx2> load(const BF16* from) noexcept {
+template <Avx2Vectors Arch>
+struct Memory<Arch, BF16> {
+  static Vec<Arch> load(const BF16* from) noexcept {
     const __m128i packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(packed), 16));
   }
-  static void store(BF16* to, Vec<Avx2> value) noexcept {
+  static void store(BF16* to, Vec<Arch> value) noexcept {
     // The rounding of to_bf16: add 0x7fff plus the last kept bit; NaN becomes quiet instead.
     const __m256i bits = _mm256_castps_si256(value);
     const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -130,6 +159,14 @@ struct Memory<Avx2, BF16> {
 #endif
 
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+struct Memory<Avx512, std::int8_t> {
+  static Vec<Avx512> load(const std::int8_t* from) noexcept {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+  }
+};
+
 template <>
 struct Memory<Avx512, F16> {
   static Vec<Avx512> load(const F16* from) noexcept {
@@ -196,6 +233,26 @@ Vec<Arch> broadcast(float value) noexcept {
   return Vec<Arch>::broadcast(value);
 }
 
+/// A half in every lane.
+template <class Arch>
+Vec<Arch> broadcast(F16 value) noexcept {
+  return Vec<Arch>::broadcast(to_float(value));
+}
+
+#if XSIMD_WITH_FMA3_AVX2
+template <Avx2Vectors Arch>
+Vec<Arch> broadcast(F16 value) noexcept {
+  return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(value.bits)));
+}
+#endif
+
+#if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
+template <>
+inline Vec<Avx512> broadcast<Avx512>(F16 value) noexcept {
+  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(value.bits)));
+}
+#endif
+
 /// a * b + c, fused where the instruction set can.
 template <class Arch>
 Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
@@ -206,11 +263,25 @@ Vec<Arch> multiply_add(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
 #endif
 }
 
+/// c - a * b, likewise.
+template <class Arch>
+Vec<Arch> subtract_product(Vec<Arch> a, Vec<Arch> b, Vec<Arch> c) noexcept {
+#if MIXTRAL_HAS_XSIMD_BASELINE
+  return xsimd::fnma(a, b, c);
+#else
+  return c - a * b;
+#endif
+}
+
 #if XSIMD_WITH_AVX512BW && defined(__AVX512BF16__)
 /// xsimd 8.1 leaves it to the compiler which product of a * b + c * d is fused: not the same everywhere.
 template <>
 inline Vec<Avx512> multiply_add<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
   return _mm512_fmadd_ps(a, b, c);
+}
+template <>
+inline Vec<Avx512> subtract_product<Avx512>(Vec<Avx512> a, Vec<Avx512> b, Vec<Avx512> c) noexcept {
+  return _mm512_fnmadd_ps(a, b, c);
 }
 #endif
 

@@ -13,8 +13,9 @@ inline constexpr std::size_t kTransposedRows = 8;
 /// Words of 4 bytes: word u of row r goes to to + u * to_stride + 4 r, for kTransposedRows rows and the
 /// first n <= 4 words of each. Reads four words of each row.
 template <class Arch, std::size_t n>
-void transpose_words(const std::byte* from, std::size_t stride, std::byte* to,
-                     std::size_t to_stride) noexcept {
+__attribute__((always_inline)) inline void transpose_words(const std::byte* from, std::size_t stride,
+                                                           std::byte* to,
+                                                           std::size_t to_stride) noexcept {
 #if defined(__AVX2__)
   // Rows r and r + 4 in the halves of a vector.
   __m256i rows[4];

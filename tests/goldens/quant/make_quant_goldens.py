@@ -16,8 +16,8 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 from safetensors.numpy import save_file
 
 TYPES = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
-         "iq4_xs"]
-QUANTISED = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]  # the types that the package can quantise
+         "iq4_xs", "mxfp4"]
+QUANTISED = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "mxfp4"]  # the types that the package can quantise
 N_VALUES = 2048
 
 

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Holds GGUF files against the package gguf, in both directions.
+
+    python3 check_gguf.py MIXTRAL_COMMAND MODEL_DIRECTORY
+
+What `mixtral convert` writes is read by the package: types, values, metadata and vocabulary. What the package
+writes, in today's form and in that of early 2024, is run by `mixtral logits`, which must give what
+the directory gives. The model is one in BF16, with a tokenizer.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import gguf
+import numpy as np
+from mistral_common.tokens.tokenizers.sentencepiece import SentencePieceTokenizer
+
+from check_native import source_weights
+
+IDS = "1,300,1500,42,7,900,2,1,88"
+LAYER_NAMES = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+               "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+               "attn_output": "self_attn.o_proj", "ffn_gate_inp": "block_sparse_moe.gate"}
+EXPERT_NAMES = {"ffn_gate": "w1", "ffn_up": "w3", "ffn_down": "w2"}
+
+
+def interleave(rows, n_heads):
+    """Query or key rows of Hugging Face's order as GGUF has them."""
+    return rows.reshape(n_heads, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+
+
+class Model:
+    def __init__(self, command, directory):
+        self.command = command
+        self.directory = directory
+        self.config = json.loads((directory / "config.json").read_text())
+        self.weights = source_weights(directory)
+
+    def run(self, *arguments):
+        return subprocess.run([self.command, *map(str, arguments)], check=True, capture_output=True).stdout
+
+    def tensors(self, per_expert=False):
+        """Name in GGUF -> values."""
+        weights = self.weights
+        result = {"token_embd.weight": weights["model.embed_tokens.weight"],
+                  "output_norm.weight": weights["model.norm.weight"], "output.weight": weights["lm_head.weight"]}
+        for layer in range(self.config["num_hidden_layers"]):
+            hf, ours = f"model.layers.{layer}.", f"blk.{layer}."
+            for name, other in LAYER_NAMES.items():
+                result[f"{ours}{name}.weight"] = weights[f"{hf}{other}.weight"]
+            for name, key in ("attn_q", "num_attention_heads"), ("attn_k", "num_key_value_heads"):
+                result[f"{ours}{name}.weight"] = interleave(result[f"{ours}{name}.weight"], self.config[key])
+            for name, other in EXPERT_NAMES.items():
+                experts = [weights[f"{hf}block_sparse_moe.experts.{e}.{other}.weight"]
+                           for e in range(self.config["num_local_experts"])]
+                if per_expert:
+                    for e, expert in enumerate(experts):
+                        result[f"{ours}{name}.{e}.weight"] = expert
+                else:
+                    result[f"{ours}{name}_exps.weight"] = np.stack(experts)
+        return result
+
+    def logits(self, path, scratch):
+        out = scratch / "logits.npy"
+        self.run("logits", path, "--ids", IDS, "--precision", "f32", "--output", out)
+        return np.load(out)
+
+
+def read_tensors(path):
+    reader = gguf.GGUFReader(path)
+    for tensor in reader.tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        yield tensor.name, tensor.tensor_type.name, values.reshape(tensor.shape[::-1])
+
+
+def stem_of(name):
+    return name.split(".")[2 if name.startswith("blk.") else 0]
+
+
+def check_written(model, scratch, to, default, others=None):
+    """The matrices are in the type `default`, those whose stem is in `others` in that."""
+    path = scratch / f"{to}.gguf"
+    model.run("convert", model.directory, path, "--to", to)
+    expected = model.tensors()
+    found = set()
+    for name, kind, values in read_tensors(path):
+        exact = expected[name]
+        found.add(name)
+        plain = exact.ndim == 1 or "ffn_gate_inp" in name
+        wanted = "F32" if plain else (others or {}).get(stem_of(name), default)
+        assert kind == wanted, f"{to}: {name} is {kind}"
+        assert values.shape == exact.shape, name
+        if kind in ["F32", "BF16"]:
+            assert (values == exact).all(), name
+        else:
+            bits = {"F16": 10}.get(kind) or int(kind.lstrip("IQ")[0])
+            error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact ** 2))
+            assert error < 2 ** (1 - bits), f"{to}: {name}: {error}"
+    assert found == set(expected), found ^ set(expected)
+    return path
+
+
+def field(reader, key):
+    return reader.fields[key].contents()
+
+
+def check_metadata(model, path):
+    reader = gguf.GGUFReader(path)
+    config = model.config
+    for key, value in {
+            "general.architecture": "llama", "llama.block_count": config["num_hidden_layers"],
+            "llama.context_length": config["max_position_embeddings"],
+            "llama.embedding_length": config["hidden_size"],
+            "llama.feed_forward_length": config["intermediate_size"],
+            "llama.attention.head_count": config["num_attention_heads"],
+            "llama.attention.head_count_kv": config["num_key_value_heads"],
+            "llama.expert_count": config["num_local_experts"],
+            "llama.expert_used_count": config["num_experts_per_tok"],
+            "llama.rope.freq_base": config["rope_theta"], "llama.rope.dimension_count": config["head_dim"],
+            "llama.vocab_size": config["vocab_size"], "tokenizer.ggml.model": "llama",
+            "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
+            "tokenizer.ggml.add_bos_token": True, "tokenizer.ggml.add_eos_token": False}.items():
+        assert field(reader, key) == value, f"{key}: {field(reader, key)}"
+    pieces = SentencePieceTokenizer(model.directory / "tokenizer.model")._model
+    tokens = field(reader, "tokenizer.ggml.tokens")
+    scores = field(reader, "tokenizer.ggml.scores")
+    types = field(reader, "tokenizer.ggml.token_type")
+    assert tokens == [pieces.id_to_piece(i) for i in range(pieces.vocab_size())]
+    assert scores == [pieces.get_score(i) for i in range(pieces.vocab_size())]
+    for i, kind in enumerate(types):
+        assert kind == (2 if pieces.is_unknown(i) else 3 if pieces.is_control(i)
+                        else 6 if pieces.is_byte(i) else 1), tokens[i]
+    template = json.loads((model.directory / "tokenizer_config.json").read_text())["chat_template"]
+    assert field(reader, "tokenizer.chat_template") == template
+
+
+def write(model, path, per_expert):
+    """As the package's converter does, in BF16."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_expert_count(config["num_local_experts"])
+    writer.add_expert_used_count(config["num_experts_per_tok"])
+    writer.add_vocab_size(config["vocab_size"])
+    for name, data in model.tensors(per_expert).items():
+        if data.ndim == 1 or "ffn_gate_inp" in name:
+            writer.add_tensor(name, data)
+        else:
+            kind = gguf.GGMLQuantizationType.BF16
+            writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def check_read(model, scratch, expected):
+    for per_expert in False, True:
+        path = scratch / "package.gguf"
+        write(model, path, per_expert)
+        assert (model.logits(path, scratch) == expected).all(), f"per_expert={per_expert}"
+
+
+def main():
+    model = Model(sys.argv[1], pathlib.Path(sys.argv[2]))
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        expected = model.logits(model.directory, scratch)
+        path = check_written(model, scratch, "bf16", "BF16")
+        check_metadata(model, path)
+        assert (model.logits(path, scratch) == expected).all()
+        for to in "f32", "f16", "q8_0":
+            check_written(model, scratch, to, to.upper())
+        path = check_written(model, scratch, "q4_k_s", "Q4_K", {"attn_k": "Q8_0", "attn_v": "Q8_0",
+                                                                "attn_output": "Q5_K", "output": "Q6_K"})
+        again = scratch / "again.gguf"
+        model.run("convert", path, again, "--to", "q4_k_s")
+        for (name, kind, first), (_, _, second) in zip(read_tensors(path), read_tensors(again)):
+            assert (first == second).all(), f"{name} ({kind}) changed"
+        check_read(model, scratch, expected)
+
+
+if __name__ == "__main__":
+    main()
