@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/build/venv
-requirements=tests/goldens/requirements.txt
+requirements=(tests/goldens/requirements.txt tests/server/requirements.txt)
 
 # step NAME: tells how far the run is.
 step() { printf '\n=== %s (%d s) ===\n' "$1" "$SECONDS"; }
@@ -15,10 +15,10 @@ step() { printf '\n=== %s (%d s) ===\n' "$1" "$SECONDS"; }
 step "packages"
 scripts/install_packages.sh build test
 # The distribution's Python: another one first in the path need not have its packages.
-if ! cmp -s $requirements "$venv/installed.txt"; then
+if ! cat "${requirements[@]}" | cmp -s - "$venv/installed.txt"; then
   /usr/bin/python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r $requirements
-  cp $requirements "$venv/installed.txt"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/-r}"
+  cat "${requirements[@]}" >"$venv/installed.txt"
 fi
 
 failed=()

@@ -246,15 +246,16 @@ void HttpServer::serve_requests(Connection& connection) {
   }
 }
 
-const Route* HttpServer::find_route(const httplib::Request& request) const {
+const Route& HttpServer::find_route(const httplib::Request& request, httplib::Response& response) const {
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   std::string allowed;
   for (const Route& route : routes_) {
     if (route.path != request.path) continue;
-    if (route.method == method) return &route;
+    if (route.method == method) return route;
     allowed += (allowed.empty() ? "" : ", ") + route.method;
   }
   if (allowed.empty()) throw ApiError(404, "there is nothing at this path", "", "not_found");
+  response.set_header("Allow", allowed);
   throw ApiError(405, "expected the method " + allowed, "", "method_not_allowed");
 }
 
@@ -299,13 +300,13 @@ bool HttpServer::handle_without_body(const httplib::Request& request, httplib::R
   try {
     if (t_is_surplus) throw ApiError(503, "too many connections", "", "too_many_connections");
     if (is_draining_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
-    const Route* route = find_route(request);
-    if (!route->is_open) check_access(request);
+    const Route& route = find_route(request, response);
+    if (!route.is_open) check_access(request);
     if (request.method == "POST") {
       check_body(request);
       return false;
     }
-    reply(*route, request, "", response);
+    reply(route, request, "", response);
   } catch (...) {
     set_current_error(response);
   }
@@ -332,7 +333,7 @@ void HttpServer::handle_with_body(const httplib::Request& request, httplib::Resp
       if (!is_too_large) throw ApiError(400, "the body is malformed or incomplete");
       throw ApiError(413, "the body: expected at most " + std::to_string(options_.max_body_bytes) + " bytes");
     }
-    reply(*find_route(request), request, std::move(body), response);
+    reply(find_route(request, response), request, std::move(body), response);
   } catch (...) {
     set_current_error(response);
   }

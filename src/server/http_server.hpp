@@ -53,7 +53,7 @@ class HttpServer : private httplib::Server {
   void wait_for_requests(std::chrono::seconds drain);
   void close_connections();
 
-  const Route* find_route(const httplib::Request& request) const;
+  const Route& find_route(const httplib::Request& request, httplib::Response& response) const;
   void check_access(const httplib::Request& request) const;
   void check_body(const httplib::Request& request) const;
   bool handle_without_body(const httplib::Request& request, httplib::Response& response);

@@ -39,7 +39,7 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Runtime.enable")
         self.call("Log.enable")
-        self.wait_for("document.readyState === 'complete'")
+        self.wait_for("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def call(self, method, **params):
         self.last_id += 1

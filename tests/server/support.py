@@ -37,7 +37,9 @@ class Server:
                                         env=environment())
         self.url = self.process.stdout.readline().decode().strip()
         if not self.url:
-            raise RuntimeError((self.scratch / "log").read_text())
+            reason = (self.scratch / "log").read_text()
+            self.close()
+            raise RuntimeError(reason)
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.port = parts.hostname, parts.port
 
@@ -99,7 +101,7 @@ class Server:
 
     def close(self):
         """Ends the server and returns its exit code."""
-        if self.process.poll() is None:
+        if self.process.poll() is None and self.url:
             self.terminate()
         code = self.process.wait(timeout=60)
         self.process.stdout.close()

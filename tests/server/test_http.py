@@ -10,7 +10,7 @@ BODY = json.dumps({"prompt": PROMPT, "max_tokens": 2}).encode()
 
 
 class Http(ServerTest):
-    def send(self, data):
+    def send(self, data, end=False):
         """What the server sends back to these bytes until it closes the connection. `end` says that no
         more will come, which the server takes for a client that has gone."""
         with self.server.socket(timeout=30) as client:
@@ -28,7 +28,7 @@ class Http(ServerTest):
             lines.append(f"Content-Length: {length}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    def assert_refused(self, status, data):
+    def assert_refused(self, status, data, end=False):
         reply = self.send(data, end)
         self.assertTrue(reply.startswith(f"HTTP/1.1 {status} ".encode()), reply[:200])
         body = reply.split(b"\r\n\r\n", 1)[1]

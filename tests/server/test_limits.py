@@ -16,6 +16,7 @@ JSON = {"Content-Type": "application/json"}
 def in_background(function, *arguments):
     """A thread, and the list that gets what `function` returns."""
     results = []
+
     def run():
         try:
             results.append(function(*arguments))
