@@ -1,4 +1,5 @@
 // What must not change a single bit: threads, chunks, neighbours.
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -150,4 +151,32 @@ TEST_CASE("two contexts of one model run in two threads") {
   work(results[0]);
   other.join();
   REQUIRE(same_bits(results[0], results[1]));
+}
+
+TEST_CASE("two models with more threads than cores, beside a busy neighbour, get to the same logits") {
+  const std::size_t n_cores = std::max(1u, std::thread::hardware_concurrency());
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> neighbours;
+  for (std::size_t i = 0; i < n_cores; ++i) {
+    neighbours.emplace_back([&] {
+      while (!stop.load(std::memory_order_relaxed)) {
+      }
+    });
+  }
+  const auto work = [&](std::size_t n_threads, std::vector<float>& result) {
+    Runner runner(golden_models().front(), {}, DType::f16, n_threads);
+    runner.forward(long_prompt(runner.network->config().vocab, 60), LogitsFor::none);
+    for (TokenId next = 3; next < 35; ++next) {
+      result = last_row(runner.forward({&next, 1}, LogitsFor::last));
+    }
+  };
+  std::vector<float> expected, results[2];
+  work(1, expected);
+  std::thread other([&] { work(n_cores + 1, results[1]); });
+  work(3 * n_cores, results[0]);
+  other.join();
+  stop = true;
+  for (std::thread& neighbour : neighbours) neighbour.join();
+  REQUIRE(same_bits(results[0], expected));
+  REQUIRE(same_bits(results[1], expected));
 }
