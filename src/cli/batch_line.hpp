@@ -13,11 +13,10 @@
 
 namespace mixtral::cli {
 
-using api::Json;
-
+using Json = api::Json;
 
 struct BatchLine {
-  std::size_t number;  ///< 1 = the first
+  std::size_t number;   ///< 1 = the first
   Json custom_id = {};  ///< null: the line has none
   std::variant<std::monostate, api::Request, api::ScoreRequest> request = {};
   std::vector<api::Result> results = {};  ///< of each job

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <list>
 #include <map>
 #include <memory>
 #include <string>

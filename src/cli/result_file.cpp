@@ -58,7 +58,7 @@ void ResultFile::lock() {
 }
 
 void ResultFile::read() {
-  const std::string text = read_input(path_.string());
+  const std::string text = read_input(std::filesystem::absolute(path_).string());
   const std::size_t end = text.rfind('\n') + 1;  // 0 where there is none
   for (std::size_t begin = 0, number = 1; begin < end; ++number) {
     const std::size_t next = text.find('\n', begin) + 1;
