@@ -205,7 +205,7 @@ TEST_CASE("a key outside the model is an error") {
 TEST_CASE("a path that is no model directory is an error that says what is expected") {
   const test::TempDir dir;
   const auto code = ErrorCode::io;
-  require_error(code, {"absent", "Hugging Face model directory", "nothing"},
+  require_error(code, {"absent", "model directory of Hugging Face", "nothing"},
                 [&] { open_checkpoint(dir / "absent"); });
   test::write_file(dir / "file", "x");
   require_error(ErrorCode::unsupported, {"file", "Hugging Face model directory", "another kind"},

@@ -280,7 +280,7 @@ TEST_CASE("scales of FP8 matrices") {
   missing.edit([&](auto& parts) { parts.erase(scale); });
   missing.fails(ErrorCode::unsupported, {kQuery + "weight", "F8_E4M3"});
   const Quantised blocks("fp8_blocks");
-  blocks.edit_config("24,\n", "16,\n");
+  blocks.edit_config("\"weight_block_size\": [\n      24", "\"weight_block_size\": [\n      16");
   blocks.fails(ErrorCode::format, {"w1.weight_scale_inv", "[3, 2]"});
   const Quantised cache("fp8");
   cache.edit([](auto& parts) { parts["model.layers.0.self_attn.k_scale"] = {"F32", {}, Bytes(4)}; });
