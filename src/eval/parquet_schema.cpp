@@ -195,6 +195,7 @@ class ColumnBuilder {
     std::set<std::string> names;
     for (std::size_t i = 0; i < count; ++i) {
       const Element& child = next();
+      if (child.name.empty()) fail("expected columns that have names");
       if (!names.insert(child.name).second) fail("duplicate column " + quote(child.name));
       auto child_path = path;
       child_path.push_back(step(child, child.name));

@@ -23,9 +23,9 @@ class Eval(CommandTest):
         results, samples = self.samples(*EVERYDAY, "--limit", 60)
         figures = results["results"]["arc_challenge"]
         self.assertEqual(figures["sample_len"], 60)
-        self.assertGreater(figures["acc,none"], 0.6)  # chance: 0.25
+        self.assertGreater(figures["acc,none"], 0.8)  # chance: 0.25
         self.assertAlmostEqual(figures["acc,none"], sum(s["acc"] for s in samples) / 60)
-        self.assertEqual(results["n-samples"]["arc_challenge"], {"original": 300, "effective": 60})
+        self.assertEqual(results["n-samples"]["arc_challenge"], {"original": 200, "effective": 60})
         self.assertEqual(results["config"]["limit"], 60)
         self.assertTrue(results["config"]["add_bos_token"])
 
