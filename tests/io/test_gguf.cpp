@@ -139,7 +139,7 @@ TEST_CASE("not a GGUF file") {
 TEST_CASE("counts and lengths that the file can't have") {
   require_refused({"cut off", "key 0"}, GgufBytes().header(0, kHuge));
   require_refused({"cut off", "tensor 0"}, GgufBytes().header(kHuge, 0));
-  require_refused({"byte 24", "cut off"}, GgufBytes().header(0, 1).u64(kHuge).raw("key"));
+  require_refused({"byte 32", "cut off"}, GgufBytes().header(0, 1).u64(kHuge).raw("key"));
   require_refused({"key \"k\"", "cut off"}, one_value(GgufType::string, GgufBytes().u64(kHuge).bytes()));
   require_refused({"key \"k\"", "cut off"},
                   one_value(GgufType::string, GgufBytes().u64(kHuge - 7).raw("text").bytes()));

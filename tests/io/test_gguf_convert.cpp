@@ -10,7 +10,7 @@
 #include "io/support/models.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/gguf.hpp"
-#include "mixtral/io/native_checkpoint.hpp"
+#include "mixtral/text/tokenizer.hpp"
 #include "support/errors.hpp"
 #include "support/temp_dir.hpp"
 
