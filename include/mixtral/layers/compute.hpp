@@ -40,6 +40,10 @@ constexpr BlockShape block_of(ActivationForm form) noexcept {
   return {};
 }
 
+/// Shorter sums than this keep f32 activations beside quantised weights: the errors of 8 bits have too few terms
+/// to average out, and there is no time to be won.
+inline constexpr std::size_t kMinRoundedDepth = 256;
+
 /// What a layer's `forward` runs on.
 struct Compute {
   const KernelTable& kernels;
@@ -59,7 +63,9 @@ struct Compute {
  private:
   ActivationForm form_for(const WeightView& weight) const noexcept {
     if (!round_activations) return ActivationForm::f32;
-    if (is_quantised(weight.dtype)) return ActivationForm::q8_blocks;
+    if (is_quantised(weight.dtype)) {
+      return weight.cols < kMinRoundedDepth ? ActivationForm::f32 : ActivationForm::q8_blocks;
+    }
     if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
     return weight.layout == Layout::tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
   }
