@@ -52,13 +52,13 @@ struct Batch::State {
                                          ", found one of " + std::to_string(n_bytes) + " bytes");
   }
 
-  /// Drops kept prefixes until `n_bytes` more are within the limit. False when running sequences
-  /// leave no room.
+  /// Drops kept prefixes until `n_bytes` more are within the limit. False, and none is dropped, when
+  /// running sequences leave no room.
   bool make_room(std::size_t n_bytes) {
     if (options.max_cache_bytes == 0) return true;
-    while (running_bytes() + prefixes.bytes() + n_bytes > options.max_cache_bytes) {
-      if (!prefixes.evict()) return false;
-    }
+    const std::size_t n_needed = running_bytes() + n_bytes;
+    if (n_needed > options.max_cache_bytes) return false;
+    while (n_needed + prefixes.bytes() > options.max_cache_bytes) prefixes.evict();
     return true;
   }
 
