@@ -8,6 +8,7 @@
 #include "api/request.hpp"
 #include "api/score.hpp"
 #include "check.hpp"
+#include "mixtral/generate/stop_matcher.hpp"
 #include "text/tokenizer_files.hpp"
 
 namespace {
