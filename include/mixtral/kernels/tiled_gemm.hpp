@@ -20,7 +20,6 @@ namespace mixtral::kernels {
 inline constexpr std::size_t kTiledTokens = 64;
 
 /// Vectors of rows that are unpacked together.
-template <class Arch>
 inline constexpr std::size_t kRowVectors = 2;
 
 /// Tokens whose sums stay in registers together, and the weights in the L1 cache, where there are too few
@@ -33,7 +32,7 @@ inline constexpr bool kWeightsStay = simd::kWidth<Arch> == 16;
 
 /// Rows that are unpacked together.
 template <class Arch>
-inline constexpr std::size_t kRowGroup = kRowVectors<Arch> * simd::kWidth<Arch>;
+inline constexpr std::size_t kRowGroup = kRowVectors * simd::kWidth<Arch>;
 
 namespace detail {
 
@@ -102,11 +101,11 @@ __attribute__((always_inline)) inline simd::Words<Arch> broadcast_bytes(
 /// last half, and only then multiplied by the activations' scale.
 template <class Arch, class F, bool kLast>
 __attribute__((always_inline)) inline void add_half(
-    const quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>], const quant::Q8Activations* column,
+    const quant::Unpacked<Arch> (&weights)[kRowVectors], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t half, std::size_t row, TileSums& partial,
     TileSums& sums) noexcept {
   using Vec = simd::Vec<Arch>;
-  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
   constexpr std::size_t kWords = 8 / kScales;
   for (std::size_t t = 0; t < tokens.size; ++t) {
@@ -160,10 +159,10 @@ __attribute__((always_inline)) inline void add_half(
 /// the compiler would move the weights into registers that the sums need.
 template <class Arch, class F, std::size_t kHalves, std::size_t kTokens>
 __attribute__((noinline)) void add_block(
-    const quant::Unpacked<Arch> (&weights)[2][kRowVectors<Arch>], const quant::Q8Activations* column,
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const std::uint32_t* tokens, std::size_t row, float (*sums)[kTileRows]) noexcept {
   using Vec = simd::Vec<Arch>;
-  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
   constexpr std::size_t kWords = 8 / kScales;
   const quant::Q8Activations* x[kTokens];
@@ -222,7 +221,7 @@ __attribute__((noinline)) void add_block(
 /// add_block for all tokens.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
-    const quant::Unpacked<Arch> (&weights)[2][kRowVectors<Arch>], const quant::Q8Activations* column,
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
   std::size_t t = 0;
   for (; t + kBlockTokens <= tokens.size; t += kBlockTokens) {
@@ -237,11 +236,11 @@ __attribute__((always_inline)) inline void add_blocks(
 template <class Arch, class F>
 __attribute__((always_inline)) inline void unpack_rows(
     const std::byte* tile, std::size_t index, std::size_t row,
-    quant::Unpacked<Arch> (&weights)[kRowVectors<Arch>]) noexcept {
+    quant::Unpacked<Arch> (&weights)[kRowVectors]) noexcept {
   constexpr std::size_t kPerBlock = F::kElements / 32;
   const std::byte* block = tile + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
 #pragma GCC unroll 2
-  for (std::size_t v = 0; v < kRowVectors<Arch>; ++v) {
+  for (std::size_t v = 0; v < kRowVectors; ++v) {
     F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, index % kPerBlock, weights[v]);
   }
 }
@@ -267,7 +266,7 @@ __attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& ar
   for (std::size_t h = 0; h < n_halves; ++h) {
     const quant::Q8Activations* column = column_of(args, h);
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
-      quant::Unpacked<Arch> weights[kRowVectors<Arch>];
+      quant::Unpacked<Arch> weights[kRowVectors];
       unpack_rows<Arch, F>(tile, h, row, weights);
       if (h % 2 == 1) {
         add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
@@ -289,7 +288,7 @@ __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& ar
   for (std::size_t h = 0; h < n_halves; h += 2) {
     const quant::Q8Activations* column = column_of(args, h);
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
-      quant::Unpacked<Arch> weights[2][kRowVectors<Arch>];
+      quant::Unpacked<Arch> weights[2][kRowVectors];
       unpack_rows<Arch, F>(tile, h, row, weights[0]);
       if (h + 1 < n_halves) {
         unpack_rows<Arch, F>(tile, h + 1, row, weights[1]);
@@ -560,7 +559,7 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
   using Dot = simd::PairDot<Arch>;
   using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
   constexpr std::size_t kPairs = 8;  // of the depth that stay in registers for 32 rows
-  constexpr std::size_t kVectors = kRowVectors<Arch>;
+  constexpr std::size_t kVectors = kRowVectors;
   const std::size_t n_pairs = args.depth / 2;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
