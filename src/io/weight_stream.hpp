@@ -26,8 +26,7 @@ using WeightSink = std::function<void(std::span<const std::byte>)>;
 /// Hands the tensors of `jobs` to `sink`, in order, queries and keys with their rows in `order`. A tensor that
 /// has its type already keeps its bits; others are widened to f32 and rounded. Makes a batch of tiles on all
 /// threads while the one before is taken, and takes memory for those, and for up to 8 tensors that the source
-/// has to decode. Throws what `sink` does, and
-/// Error(cancelled) when options.on_progress says so.
+/// has to decode. Throws what `sink` does, and Error(cancelled) when options.on_progress says so.
 void stream_weights(const Checkpoint& source, const std::vector<WeightJob>& jobs, RotaryOrder order,
                     const WeightSink& sink, const ConvertOptions& options, Executor& executor);
 

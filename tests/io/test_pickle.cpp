@@ -98,10 +98,10 @@ TEST_CASE("whole numbers of all lengths") {
 
 TEST_CASE("nothing is executed") {
   for (const char* global : {"os\nsystem", "posix\nsystem", "builtins\neval", "__builtin__\ngetattr",
-                                   "torch\nload", "torch._utils\n_rebuild_sparse_tensor",
-                                   "torch.storage\n_load_from_bytes", "collections\nOrderedDict "}) {
-    require_bad("c" + std::string(global) + "\n" + text("echo") + "\x85R.", {"doesn't need", "nothing of it was executed"},
-                ErrorCode::unsupported);
+                             "torch\nload", "torch._utils\n_rebuild_sparse_tensor",
+                             "torch.storage\n_load_from_bytes", "collections\nOrderedDict "}) {
+    require_bad("c" + std::string(global) + "\n" + text("echo") + "\x85R.",
+                {"doesn't need", "nothing of it was executed"}, ErrorCode::unsupported);
   }
   for (const char opcode : std::string("\x93\x92\x81io\x82\x83\x84P\x95\x94\x8c")) {
     INFO(static_cast<int>(static_cast<unsigned char>(opcode)));

@@ -87,7 +87,9 @@ TEST_CASE("tensors that lie otherwise in their storage") {
   REQUIRE(parse(row)[0].strides.empty());
   const std::string empty = archive({.shape = {0, 3}, .first = 6});
   REQUIRE(parse(empty)[0].bytes.empty());
-  REQUIRE_FALSE(parse(archive({.shape = {3}, .strides = {1}, .storage_elements = 3, .storage_class = "DoubleStorage"}))[0].dtype);
+  const std::string doubles = archive(
+      {.shape = {3}, .strides = {1}, .storage_elements = 3, .storage_class = "DoubleStorage"});
+  REQUIRE_FALSE(parse(doubles)[0].dtype);
 }
 
 TEST_CASE("tensors outside their storage") {
