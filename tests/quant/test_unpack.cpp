@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kRows = 45;  // the second tile is not full
 constexpr std::size_t kDepth = 512;
 
-/// Rows of arbitrary blocks, but for their f16: those are of moderate size.
+/// Rows of arbitrary blocks, but for their scales: those are of moderate size.
 std::vector<std::byte> random_rows(DType dtype) {
   Random random(static_cast<std::size_t>(dtype));
   std::vector<std::byte> rows(bytes_of(dtype, kRows * kDepth));
@@ -27,7 +27,8 @@ std::vector<std::byte> random_rows(DType dtype) {
   quant::AllFormats::visit(dtype, [&]<class Format>() {
     for (std::size_t at = 0; at < rows.size(); at += sizeof(typename Format::Block)) {
       auto& block = *reinterpret_cast<typename Format::Block*>(rows.data() + at);
-      block.d = to_f16(random.real());
+      if constexpr (requires { block.d; }) block.d = to_f16(random.real());
+      if constexpr (requires { block.e; }) block.e = static_cast<std::uint8_t>(120 + random.below(16));
       if constexpr (requires { block.m; }) block.m = to_f16(random.real());
       if constexpr (requires { block.dmin; }) block.dmin = to_f16(random.real());
     }
