@@ -22,7 +22,8 @@ static_assert(sizeof(void*) != 8 || sizeof(mixtral_logits_event) == 40);
 static_assert(sizeof(void*) != 8 || sizeof(mixtral_logit_bias) == 8);
 static_assert(sizeof(void*) != 8 || sizeof(mixtral_sampling_params) == 88);
 static_assert(sizeof(void*) != 8 || sizeof(mixtral_text) == 16);
-static_assert(sizeof(void*) != 8 || sizeof(mixtral_generate_params) == 64);
+static_assert(sizeof(void*) != 8 || sizeof(mixtral_generate_params) == 88);
+static_assert(sizeof(void*) != 8 || offsetof(mixtral_generate_params, on_prompt_token) == 64);
 static_assert(sizeof(void*) != 8 || sizeof(mixtral_token_logprob) == 16);
 static_assert(sizeof(void*) != 8 || sizeof(mixtral_token_event) == 56);
 
