@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdint>
 #include <ctime>
 #include <limits>
 #include <memory>
@@ -150,8 +151,9 @@ void add_eval(CLI::App& app) {
                    "Of today's harness, or of the version that filled the leaderboard")
       ->check(CLI::IsMember({"current", "leaderboard-v1"}))
       ->capture_default_str();
-  command->add_flag("--bos,!--no-bos", options->bos,
-                    "Begin prompts with BOS, or don't (default: only with the current rules)");
+  command->add_flag_function(
+      "--bos,!--no-bos", [options](std::int64_t count) { options->bos = count > 0; },
+      "Begin prompts with BOS, or don't (default: only with the current rules)");
   command->add_option("--batch", options->max_sequences, "Prompts at a time; the figures don't depend on it")
       ->check(whole_number(1))
       ->capture_default_str();

@@ -143,7 +143,7 @@ static void test_prompt_tokens(const mixtral_model* model) {
                                     .on_prompt_token_data = &seen};
   mixtral_context* context = NULL;
   CHECK_OK(mixtral_context_create(model, NULL, &context));
-  recorder none = {0};
+  recorder none = {.stop_request = kMaxRequests};
   CHECK_OK(mixtral_generate_tokens(context, tokens, n_tokens, &params, record_alone, &none));
   CHECK(none.n_tokens[0] == 0);
   CHECK(seen.n_events == n_tokens - 1 && seen.finish == MIXTRAL_FINISH_LENGTH);

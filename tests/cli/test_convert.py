@@ -303,8 +303,8 @@ class NativeFile(NativeTest):
 
     def test_list_of_tensors(self):
         text = self.output("info", self.convert(), "--tensors")
-        self.assertRegex(text, r"\n  lm_head  q8_0  2048  256  tiled  \d+\n")
-        self.assertRegex(text, r"\n  layers.3.expert_down.7  q8_0  256  256  tiled  \d+\n")
+        self.assertRegex(text, r"\n  lm_head  q8_0  2048  256  tiled  (\d+)  lm_head  q8_0  \1\n")
+        self.assertRegex(text, r"\n  layers.3.expert_down.7  q8_0  256  256  tiled  (\d+)  layers.3.expert_down.7  q8_0  \1\n")
 
 
 class GgufFile(NativeTest):

@@ -54,9 +54,7 @@ class Eval(CommandTest):
             self.assertAlmostEqual(float(sample["resps"][0][0][0]), expected, delta=1e-4)
 
     def ids(self, text):
-        path = self.scratch / "text"
-        path.write_text(text)
-        return [1] + list(map(int, self.output("tokenize", MODEL, path).split(",")))
+        return list(map(int, self.output("tokenize", MODEL, "--ids", text).split(",")))
 
     def test_figures_dont_depend_on_the_batch(self):
         arguments = ("--task", "hellaswag", "--data", DATA / "hellaswag", "--shots", 2)

@@ -159,7 +159,7 @@ def check(command, directory, to):
             if dtype in ["f32", "bf16"]:
                 assert (values == exact).all(), name
                 continue
-            bits = int(dtype.lstrip("imxfq")[0])
+            bits = int(dtype.lstrip("imxfpq")[0])
             error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact ** 2))
             assert error < 2 ** (1 - bits), f"{name}: {error}"
         check_files(path, directory)
