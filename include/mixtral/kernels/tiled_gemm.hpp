@@ -22,7 +22,7 @@ inline constexpr std::size_t kTiledTokens = 64;
 /// Vectors of rows that are unpacked together.
 inline constexpr std::size_t kRowVectors = 2;
 
-/// Tokens whose sums stay in registers together, and the weights in the L1 cache, where there are too few
+/// The most tokens whose sums stay in registers together, and the weights in the L1 cache, where there are too few
 /// registers for the weights.
 inline constexpr std::size_t kBlockTokens = 4;
 
@@ -218,17 +218,27 @@ __attribute__((noinline)) void add_block(
   }
 }
 
-/// add_block for all tokens.
+/// add_block for all tokens. Five are better taken as three and two than as four and one.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
-  std::size_t t = 0;
-  for (; t + kBlockTokens <= tokens.size; t += kBlockTokens) {
-    add_block<Arch, F, kHalves, kBlockTokens>(weights, column, tokens.rows + t, row, sums.values + t);
-  }
-  for (; t < tokens.size; ++t) {
-    add_block<Arch, F, kHalves, 1>(weights, column, tokens.rows + t, row, sums.values + t);
+  for (std::size_t t = 0; t < tokens.size;) {
+    const std::size_t left = tokens.size - t;
+    const std::size_t n = left == kBlockTokens + 1 ? kBlockTokens - 1 : std::min(left, kBlockTokens);
+    const auto add = [&]<std::size_t kTokens>() {
+      add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
+    };
+    if (n == 4) {
+      add.template operator()<4>();
+    } else if (n == 3) {
+      add.template operator()<3>();
+    } else if (n == 2) {
+      add.template operator()<2>();
+    } else {
+      add.template operator()<1>();
+    }
+    t += n;
   }
 }
 
@@ -244,10 +254,6 @@ __attribute__((always_inline)) inline void unpack_rows(
     F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, index % kPerBlock, weights[v]);
   }
 }
-
-}  // namespace detail
-
-namespace detail {
 
 inline __attribute__((always_inline)) const quant::Q8Activations* column_of(
     const GemmArgs& args, std::size_t half) noexcept {
@@ -279,22 +285,44 @@ __attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& ar
   }
 }
 
+/// The first kPairs * 64 elements of the depth of kRowGroup rows. A constant index and one row vector after the
+/// other let the groups of a block share the work on its scales.
+template <class Arch, class F, std::size_t kPairs>
+__attribute__((always_inline)) inline void unpack_pairs(
+    const std::byte* tile, std::size_t row,
+    quant::Unpacked<Arch> (&weights)[kPairs][2][kRowVectors]) noexcept {
+  constexpr std::size_t kPerBlock = F::kElements / 32;
+#pragma GCC unroll 2
+  for (std::size_t v = 0; v < kRowVectors; ++v) {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 2 * kPairs; ++i) {
+      const std::byte* block = tile + i / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
+      F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, i % kPerBlock,
+                               weights[i / 2][i % 2][v]);
+    }
+  }
+}
+
+/// The same by blocks of the format, whose weights are in the L1 cache.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& args,
                                                               const std::byte* tile,
                                                               const TokenGroup& tokens,
                                                               TileSums& sums) noexcept {
+  constexpr std::size_t kPairs = F::kElements > 64 ? F::kElements / 64 : 1;
+  constexpr std::size_t kStepBytes = 64 * kPairs / F::kElements * quant::TileBlock<Arch, F>::kBytes;
   const std::size_t n_halves = args.depth / 32;
-  for (std::size_t h = 0; h < n_halves; h += 2) {
-    const quant::Q8Activations* column = column_of(args, h);
+  for (std::size_t h = 0; h < n_halves; h += 2 * kPairs, tile += kStepBytes) {
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
-      quant::Unpacked<Arch> weights[2][kRowVectors];
-      unpack_rows<Arch, F>(tile, h, row, weights[0]);
-      if (h + 1 < n_halves) {
-        unpack_rows<Arch, F>(tile, h + 1, row, weights[1]);
-        add_blocks<Arch, F, 2>(weights, column, tokens, row, sums);
-      } else {
-        add_blocks<Arch, F, 1>(weights, column, tokens, row, sums);
+      quant::Unpacked<Arch> weights[kPairs][2][kRowVectors];
+      if (h + 1 == n_halves) {  // one block of 32
+        unpack_rows<Arch, F>(tile, 0, row, weights[0][0]);
+        add_blocks<Arch, F, 1>(weights[0], column_of(args, h), tokens, row, sums);
+        continue;
+      }
+      unpack_pairs<Arch, F>(tile, row, weights);
+      for (std::size_t pair = 0; pair < kPairs; ++pair) {
+        add_blocks<Arch, F, 2>(weights[pair], column_of(args, h + 2 * pair), tokens, row, sums);
       }
     }
   }

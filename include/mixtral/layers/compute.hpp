@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 #include "mixtral/core/executor.hpp"
@@ -109,6 +110,14 @@ struct ActivationView {
   /// Stores row `index`.
   void set_row(std::size_t index, const float* values, const KernelTable& kernels) const noexcept {
     set(index, 0, {values, cols}, kernels);
+  }
+
+  /// Copies row `from` of `other`, which has the same form and columns, to row `to`. Blocked forms alone.
+  void copy_row(const ActivationView& other, std::size_t from, std::size_t to) const noexcept {
+    const BlockShape unit = block_of(form);
+    for (std::size_t col = 0; col < cols; col += unit.elements) {
+      std::memcpy(element(to, col), other.element(from, col), unit.bytes);
+    }
   }
 
   ActivationView row_block(std::size_t first, std::size_t count) const noexcept {

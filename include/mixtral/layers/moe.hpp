@@ -13,6 +13,10 @@
 
 namespace mixtral {
 
+/// From this many tokens on, those of an expert are copied to lie side by side: a gather over more of them misses
+/// the L1 cache, and copying costs next to nothing.
+inline constexpr std::size_t kMinCopiedTokens = 64;
+
 /// Expert(x) = down( silu(gate x) * (up x) ).
 struct Expert {
   WeightView gate;  ///< w1 [ffn, hidden]
@@ -40,6 +44,8 @@ struct MoeScratch {
         token_of(max_tokens * top_k),
         slots_end(n_experts),
         router_logits(max_tokens * n_experts),
+        expert_in(max_tokens < kMinCopiedTokens ? ActivationBuffer()
+                                                : ActivationBuffer(max_tokens * top_k, hidden)),
         expert_hidden(max_tokens * top_k, ffn),
         expert_out(max_tokens * top_k * hidden),
         tile_elements(detail::kMaxTileRows * max_tokens),
@@ -49,7 +55,7 @@ struct MoeScratch {
   }
 
   std::size_t bytes() const noexcept {
-    return expert_hidden.bytes() + expert_out.bytes() + tiles.bytes();
+    return expert_in.bytes() + expert_hidden.bytes() + expert_out.bytes() + tiles.bytes();
   }
 
   std::vector<std::uint32_t> experts;   // [n_tokens, top_k] best first
@@ -58,6 +64,7 @@ struct MoeScratch {
   std::vector<std::uint32_t> token_of;  // [n_slots] token of each slot
   std::vector<std::size_t> slots_end;   // [n_experts] end of each expert's slots
   AlignedBuffer<float> router_logits;   // [n_tokens, n_experts]
+  ActivationBuffer expert_in;           // [n_slots, hidden]
   ActivationBuffer expert_hidden;       // [n_slots, ffn]
   AlignedBuffer<float> expert_out;      // [n_slots, hidden]
   std::size_t tile_elements;            // of one gate or up tile
@@ -106,7 +113,11 @@ class Moe {
     const ActivationView hidden = scratch.expert_hidden.view(
         compute.activation_form(outer_), n_slots, experts_.front().gate.rows);
     const MatrixView<float> out(scratch.expert_out.data(), n_slots, residual.cols);
-    run_gate_up(input, compute, scratch, hidden);
+    if (is_blocked(input.form) && residual.rows >= kMinCopiedTokens) {
+      run_gate_up(copy_to_slots(input, compute, scratch), {}, compute, scratch, hidden);
+    } else {
+      run_gate_up(input, scratch.token_of, compute, scratch, hidden);
+    }
     run_down(hidden, compute, scratch, out);
     combine(out, compute, scratch, residual);
   }
@@ -136,10 +147,20 @@ class Moe {
     }
   }
 
-  /// hidden[slot] = silu(gate x) * (up x), where x is the slot's token. A task computes the same rows
-  /// of gate and of up, so that SwiGLU needs no pass of its own.
-  void run_gate_up(ActivationView input, const Compute& compute, MoeScratch& scratch,
-                   ActivationView hidden) const {
+  ActivationView copy_to_slots(ActivationView input, const Compute& compute,
+                               MoeScratch& scratch) const {
+    const std::size_t n_slots = input.rows * top_k_;
+    const ActivationView slots = scratch.expert_in.view(input.form, n_slots, input.cols);
+    compute.executor.run(n_slots, [&](std::size_t slot, std::size_t) {
+      slots.copy_row(input, scratch.token_of[slot], slot);
+    });
+    return slots;
+  }
+
+  /// hidden[slot] = silu(gate x) * (up x), where x is row rows[slot] of the input, or row `slot` without rows.
+  /// A task computes the same rows of gate and of up, so that SwiGLU needs no pass of its own.
+  void run_gate_up(ActivationView input, std::span<const std::uint32_t> rows, const Compute& compute,
+                   MoeScratch& scratch, ActivationView hidden) const {
     detail::for_each_tile(
         std::span<const ExpertJob>(scratch.jobs), compute,
         [](const ExpertJob& job) { return job.expert->gate; },
@@ -148,9 +169,11 @@ class Moe {
           float* memory = scratch.tiles.data() + worker * 2 * scratch.tile_elements;
           const MatrixView<float> gate(memory, job.count, count);
           const MatrixView<float> up(memory + scratch.tile_elements, job.count, count);
-          const std::span rows(scratch.token_of.data() + job.begin, job.count);
-          detail::multiply_rows({job.expert->gate, input, rows, gate}, first, count, compute, gate);
-          detail::multiply_rows({job.expert->up, input, rows, up}, first, count, compute, up);
+          const bool gathers = !rows.empty();
+          const ActivationView x = gathers ? input : input.row_block(job.begin, job.count);
+          const auto x_rows = gathers ? rows.subspan(job.begin, job.count) : rows;
+          detail::multiply_rows({job.expert->gate, x, x_rows, gate}, first, count, compute, gate);
+          detail::multiply_rows({job.expert->up, x, x_rows, up}, first, count, compute, up);
           for (std::size_t t = 0; t < job.count; ++t) {
             compute.kernels.swiglu(gate.row(t).data(), up.row(t).data(), count);
             hidden.set(job.begin + t, first, gate.row(t), compute.kernels);
