@@ -10,7 +10,6 @@ namespace mixtral {
 
 void advise_huge_pages(void* memory, std::size_t bytes) noexcept {
 #if defined(__linux__)
-  constexpr std::uintptr_t kHugePage = std::uintptr_t{2} << 20;
   const auto begin = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
   const std::uintptr_t last = (begin + bytes) / kHugePage * kHugePage;

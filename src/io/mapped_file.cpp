@@ -12,6 +12,7 @@
 
 #include "core/message.hpp"
 #include "mixtral/core/error.hpp"
+#include "mixtral/core/huge_pages.hpp"
 
 namespace mixtral {
 namespace {
@@ -69,6 +70,7 @@ MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
   OpenFile file = open_regular_file(path_);
   void* address = ::mmap(nullptr, file.size, PROT_READ, MAP_SHARED, file.descriptor.get(), 0);
   if (address == MAP_FAILED) throw_errno(path_, "map the file", errno);
+  advise_huge_pages(address, file.size);  // has what isn't in memory yet read in such pages, too
   bytes_ = {static_cast<const std::byte*>(address), file.size};
   descriptor_ = file.descriptor.release();
 }

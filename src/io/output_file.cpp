@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -12,6 +13,7 @@
 
 #include "core/message.hpp"
 #include "mixtral/core/error.hpp"
+#include "mixtral/core/huge_pages.hpp"
 
 namespace mixtral {
 namespace {
@@ -57,9 +59,25 @@ OutputFile::~OutputFile() {
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::move(other.temporary_)),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      pending_(std::move(other.pending_)) {}
 
 void OutputFile::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t whole = bytes.size() / kHugePage * kHugePage;
+    if (pending_.empty() && whole > 0) {
+      write(bytes.first(whole));
+      bytes = bytes.subspan(whole);
+      continue;
+    }
+    const auto head = bytes.first(std::min(bytes.size(), kHugePage - pending_.size()));
+    pending_.insert(pending_.end(), head.begin(), head.end());
+    bytes = bytes.subspan(head.size());
+    if (pending_.size() == kHugePage) write(std::exchange(pending_, {}));
+  }
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
@@ -69,6 +87,7 @@ void OutputFile::append(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::commit() {
+  write(std::exchange(pending_, {}));
   if (::fsync(descriptor_) != 0) throw_errno(path_, "write the file to the disk");
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "name the file");
   ::close(std::exchange(descriptor_, -1));

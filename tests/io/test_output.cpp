@@ -7,6 +7,7 @@
 
 #include "io/support/file_size_limit.hpp"
 #include "io/support/files.hpp"
+#include "mixtral/core/huge_pages.hpp"
 #include "mixtral/io/output_file.hpp"
 #include "mixtral/io/safetensors.hpp"
 #include "mixtral/io/safetensors_writer.hpp"
@@ -38,6 +39,24 @@ TEST_CASE("an output file appears when it is committed, and replaces the old one
   REQUIRE((info.st_mode & 0777) == (0666 & ~mask));
 }
 
+TEST_CASE("pieces of an output file need not end where huge pages do") {
+  const test::TempDir dir;
+  std::string expected;
+  OutputFile file(dir / "a");
+  const auto append = [&](std::size_t bytes) {
+    std::string piece(bytes, '\0');
+    for (std::size_t i = 0; i < bytes; ++i) piece[i] = static_cast<char>((expected.size() + i) * 7 / 5);
+    file.append(piece);
+    expected += piece;
+  };
+  for (const std::size_t bytes : {std::size_t{5}, kHugePage - 5, kHugePage, std::size_t{1}, 3 * kHugePage,
+                                  std::size_t{0}, kHugePage / 2, kHugePage + 1, 2 * kHugePage}) {
+    append(bytes);
+  }
+  file.commit();
+  REQUIRE((test::read_file(dir / "a") == expected));
+}
+
 TEST_CASE("an output file that isn't committed leaves nothing") {
   const test::TempDir dir;
   const std::size_t descriptors = test::count_descriptors();
@@ -66,6 +85,12 @@ TEST_CASE("an output file that can't be made or written is an error") {
     const test::FileSizeLimit limit(1000);
     OutputFile file(dir / "big");
     for (int i = 0; i < 3; ++i) file.append(std::string(600, 'x'));
+    file.commit();
+  });
+  require_error(ErrorCode::io, {"/big\"", "can't write"}, [&] {
+    const test::FileSizeLimit limit(1000);
+    OutputFile file(dir / "big");
+    file.append(std::string(3 * kHugePage, 'x'));
   });
   REQUIRE(test::count_entries(dir.path()) == 1);
 }

@@ -22,15 +22,12 @@ inline constexpr std::size_t kGatheredBlocks = [] {
   return kFit / kUnit * kUnit;
 }();
 
-/// `blocks` blocks of kTileRows rows as a tile. As many bytes from `next` on are fetched meanwhile: what will be
-/// wanted when all of the depth is done, in the order in which it lies in memory.
+/// `blocks` blocks of kTileRows rows as a tile.
 template <class Arch, class F>
-void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::uintptr_t next,
-            std::byte* tile) noexcept {
+void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::byte* tile) noexcept {
   constexpr std::size_t kBlock = quant::kBlockBytes<F>;
   for (std::size_t block = 0; block < blocks; ++block) {
-    const std::size_t offset = block * kTileRows * kBlock;
-    quant::gather_block<Arch, F>(rows + block * kBlock, stride, next + offset, tile + offset);
+    quant::gather_block<Arch, F>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
   }
 }
 
@@ -71,13 +68,14 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
       const std::size_t blocks = part.depth / F::kElements;
       const std::byte* from = rows + k / F::kElements * quant::kBlockBytes<F>;
       if (part.n_rows == kTileRows) {
-        // As a number: the address may lie behind the last row, where no pointer may point.
-        const auto next = reinterpret_cast<std::uintptr_t>(rows) + kTileRows * args.weight_stride +
-                          k / F::kElements * kTileRows * quant::kBlockBytes<F>;
-        gather<Arch, F>(from, args.weight_stride, blocks, next, tile);
+        gather<Arch, F>(from, args.weight_stride, blocks, tile);
       } else {
         gather_some<Arch, F>(from, args.weight_stride, part.n_rows, blocks, tile);
       }
+      // What will be wanted when all of the depth is done, in the order in which it lies in memory.
+      part.ahead = reinterpret_cast<std::uintptr_t>(rows) + kTileRows * args.weight_stride +
+                   k / F::kElements * kTileRows * quant::kBlockBytes<F> -
+                   reinterpret_cast<std::uintptr_t>(tile);
       part.activations = args.activations + activations_step(k);
       part.adds = k > 0;
       tiled(part);

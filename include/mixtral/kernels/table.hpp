@@ -10,6 +10,9 @@
 
 namespace mixtral {
 
+/// Bytes between a tiled weight that is in use and the one that is being fetched.
+inline constexpr std::size_t kPrefetch = 8192;
+
 /// out[t, r] = sum over k of weights[r, k] * activations[activation_rows[t], k].
 struct GemmArgs {
   const std::byte* weights;       ///< [n_rows, depth]
@@ -23,6 +26,8 @@ struct GemmArgs {
   std::size_t n_tokens;
   std::size_t depth;
   bool adds = false;  ///< to what `out` holds; the tiled products alone can
+  /// Bytes from a weight to the one to fetch meanwhile, modulo 2^64; the tiled products alone fetch.
+  std::uintptr_t ahead = kPrefetch;
 };
 
 /// Running state of an online softmax over values: for each token and query head the largest score so

@@ -245,13 +245,14 @@ __attribute__((always_inline)) inline void add_blocks(
 /// The elements [32 * index, 32 * index + 32) of the depth of kRowGroup rows.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void unpack_rows(
-    const std::byte* tile, std::size_t index, std::size_t row,
+    const std::byte* tile, std::uintptr_t ahead, std::size_t index, std::size_t row,
     quant::Unpacked<Arch> (&weights)[kRowVectors]) noexcept {
   constexpr std::size_t kPerBlock = F::kElements / 32;
   const std::byte* block = tile + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
 #pragma GCC unroll 2
   for (std::size_t v = 0; v < kRowVectors; ++v) {
-    F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, index % kPerBlock, weights[v]);
+    F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>, ahead}, index % kPerBlock,
+                             weights[v]);
   }
 }
 
@@ -273,7 +274,7 @@ __attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& ar
     const quant::Q8Activations* column = column_of(args, h);
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
       quant::Unpacked<Arch> weights[kRowVectors];
-      unpack_rows<Arch, F>(tile, h, row, weights);
+      unpack_rows<Arch, F>(tile, args.ahead, h, row, weights);
       if (h % 2 == 1) {
         add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
       } else if (h + 1 < n_halves) {
@@ -297,13 +298,23 @@ __attribute__((always_inline)) inline void unpack_pairs(
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < 2 * kPairs; ++i) {
       const std::byte* block = tile + i / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
-      F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>}, i % kPerBlock,
-                               weights[i / 2][i % 2][v]);
+      F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>, quant::kNoPrefetch},
+                               i % kPerBlock, weights[i / 2][i % 2][v]);
     }
   }
 }
 
-/// The same by blocks of the format, whose weights are in the L1 cache.
+/// Has kBytes from `address` on fetched, to a line at least.
+template <std::size_t kBytes>
+__attribute__((always_inline)) inline void prefetch(std::uintptr_t address) noexcept {
+#pragma GCC unroll 16
+  for (std::size_t byte = 0; byte < kBytes; byte += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + byte));
+  }
+}
+
+/// The same by blocks of the format, whose weights are in the L1 cache. What will be wanted next is fetched in equal
+/// shares between the products: unpacking alone would ask for more lines at once than can be on their way.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& args,
                                                               const std::byte* tile,
@@ -311,17 +322,21 @@ __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& ar
                                                               TileSums& sums) noexcept {
   constexpr std::size_t kPairs = F::kElements > 64 ? F::kElements / 64 : 1;
   constexpr std::size_t kStepBytes = 64 * kPairs / F::kElements * quant::TileBlock<Arch, F>::kBytes;
+  constexpr std::size_t kFetchedBytes = kStepBytes / (kTileRows / kRowGroup<Arch>) / kPairs;
+  // As a number: the address may lie behind the last tile, where no pointer may point.
+  std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(tile) + args.ahead;
   const std::size_t n_halves = args.depth / 32;
   for (std::size_t h = 0; h < n_halves; h += 2 * kPairs, tile += kStepBytes) {
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
       quant::Unpacked<Arch> weights[kPairs][2][kRowVectors];
       if (h + 1 == n_halves) {  // one block of 32
-        unpack_rows<Arch, F>(tile, 0, row, weights[0][0]);
+        unpack_rows<Arch, F>(tile, quant::kNoPrefetch, 0, row, weights[0][0]);
         add_blocks<Arch, F, 1>(weights[0], column_of(args, h), tokens, row, sums);
         continue;
       }
       unpack_pairs<Arch, F>(tile, row, weights);
-      for (std::size_t pair = 0; pair < kPairs; ++pair) {
+      for (std::size_t pair = 0; pair < kPairs; ++pair, fetched += kFetchedBytes) {
+        prefetch<kFetchedBytes>(fetched);
         add_blocks<Arch, F, 2>(weights[pair], column_of(args, h + 2 * pair), tokens, row, sums);
       }
     }
@@ -333,8 +348,8 @@ __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& ar
 /// the first of them, at `half`; kHalves is 1 at the end of an odd depth.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline simd::Vec<Arch> add_both_halves(
-    const std::byte* block, std::size_t half, std::size_t row, const quant::Q8Activations& x,
-    simd::Vec<Arch> sums) noexcept {
+    const std::byte* block, std::uintptr_t ahead, std::size_t half, std::size_t row,
+    const quant::Q8Activations& x, simd::Vec<Arch> sums) noexcept {
   constexpr std::size_t kPerBlock = F::kElements / 32;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
   constexpr std::size_t kWords = 8 / kScales;
@@ -344,8 +359,8 @@ __attribute__((always_inline)) inline simd::Vec<Arch> add_both_halves(
     const std::size_t index = half + h;
     quant::Unpacked<Arch> weights;
     F::template unpack<Arch>(
-        {block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes, row}, index % kPerBlock,
-        weights);
+        {block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes, row, ahead},
+        index % kPerBlock, weights);
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + h : x.sums16 + 2 * h;
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
@@ -395,13 +410,13 @@ void tiled_gemv_q8(const GemmArgs& args) noexcept {
       for (std::size_t pair = 0; pair < kStep / 64; ++pair) {
         const quant::Q8Activations& x = activations(k + 64 * pair);
         for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
-          sums[v] = add_both_halves<Arch, F, 2>(block, 2 * pair, v * kWidth, x, sums[v]);
+          sums[v] = add_both_halves<Arch, F, 2>(block, args.ahead, 2 * pair, v * kWidth, x, sums[v]);
         }
       }
     }
     if (k < args.depth) {  // one block of 32
       for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
-        sums[v] = add_both_halves<Arch, F, 1>(block, 0, v * kWidth, activations(k), sums[v]);
+        sums[v] = add_both_halves<Arch, F, 1>(block, args.ahead, 0, v * kWidth, activations(k), sums[v]);
       }
     }
     for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
@@ -437,7 +452,7 @@ struct WideWeights {
 
 /// The first n elements from 32 * index on, of kWidth rows from `row` on.
 template <class Arch, class F>
-void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std::size_t row,
+void widen_weights(const std::byte* tile, std::uintptr_t ahead, std::size_t index, std::size_t n, std::size_t row,
                    WideWeights& out) noexcept {
   using Block = quant::TileBlock<Arch, F>;
   const auto store = [&](std::size_t k, simd::Vec<Arch> value) {
@@ -445,7 +460,7 @@ void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std:
   };
   if constexpr (F::kDType == DType::bf16) {
     for (std::size_t j = 0; j < n / 2; ++j) {
-      const Block block{tile + (16 * index + j) * Block::kBytes, row};
+      const Block block{tile + (16 * index + j) * Block::kBytes, row, ahead};
       const simd::Words<Arch> pair = block.words(0, 0);
       store(2 * j, simd::as_float<Arch>(pair << 16));
       store(2 * j + 1,
@@ -454,8 +469,8 @@ void widen_weights(const std::byte* tile, std::size_t index, std::size_t n, std:
   } else {
     constexpr std::size_t kPerBlock = F::kElements / 32;
     quant::Unpacked<Arch> weights;
-    F::template unpack<Arch>({tile + index / kPerBlock * Block::kBytes, row}, index % kPerBlock,
-                             weights);
+    F::template unpack<Arch>({tile + index / kPerBlock * Block::kBytes, row, ahead},
+                             index % kPerBlock, weights);
     for (std::size_t k = 0; k < 32; ++k) {
       const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
                                      simd::broadcast_word<Arch>(255);
@@ -537,7 +552,7 @@ void tiled_gemv_wide(const GemmArgs& args) noexcept {
       const simd::Vec<Arch> odd = simd::broadcast<Arch>(x[k + 1]);
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
-        const simd::Words<Arch> pair = Pairs{tile, v * kWidth}.words(0, 0);
+        const simd::Words<Arch> pair = Pairs{tile, v * kWidth, args.ahead}.words(0, 0);
         const simd::Words<Arch> upper = pair & simd::broadcast_word<Arch>(0xffff0000u);
         sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(pair << 16), even, sums[v]);
         sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(upper), odd, sums[v]);
@@ -568,7 +583,7 @@ void tiled_gemm_f32(const GemmArgs& args) noexcept {
       const std::size_t n = args.depth - k < 32 ? args.depth - k : 32;
       detail::WideWeights weights;
       for (std::size_t row = 0; row < kTileRows; row += simd::kWidth<Arch>) {
-        detail::widen_weights<Arch, F>(tile, k / 32, n, row, weights);
+        detail::widen_weights<Arch, F>(tile, args.ahead, k / 32, n, row, weights);
       }
       std::size_t t = 0;
       // As many sums as there are registers for.
@@ -602,7 +617,8 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
         for (std::size_t j = 0; j < kPairs; ++j) {
 #pragma GCC unroll 2
           for (std::size_t v = 0; v < kVectors; ++v) {
-            const Pairs pairs{tile + (p + j) * Pairs::kBytes, row + v * simd::kWidth<Arch>};
+            const Pairs pairs{tile + (p + j) * Pairs::kBytes, row + v * simd::kWidth<Arch>,
+                                args.ahead};
             weights[j][v] = j < n ? pairs.words(0, 0) : simd::broadcast_word<Arch>(0);
           }
         }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 
 #include "mixtral/quant/tile.hpp"
@@ -49,16 +48,11 @@ __attribute__((always_inline)) inline void gather_field(const std::byte* rows, s
 
 }  // namespace detail
 
-/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block. As many bytes from
-/// `next` on are fetched to the L2 cache meanwhile.
+/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void gather_block(const std::byte* rows, std::size_t stride,
-                                                        std::uintptr_t next, std::byte* tile) noexcept {
-  constexpr std::size_t kBytes = simd::kTransposedRows * kBlockBytes<F>;
-  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows, next += kBytes) {
-    for (std::size_t line = 0; line < kBytes; line += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next + line), 0, 2);
-    }
+                                                        std::byte* tile) noexcept {
+  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows) {
     [&]<std::size_t... f>(std::index_sequence<f...>) {
       (detail::gather_field<Arch, F, f>(rows + row * stride, stride, row, tile), ...);
     }(std::make_index_sequence<F::kFields.size()>{});

@@ -10,8 +10,8 @@
 
 namespace mixtral::quant {
 
-/// Bytes between a weight that is being unpacked and the one that is being fetched.
-inline constexpr std::size_t kPrefetch = 4096;
+/// What TileBlock fetches: nothing.
+inline constexpr std::uintptr_t kNoPrefetch = 0;
 
 /// One block of kWidth<Arch> consecutive rows of a tile.
 template <class Arch, class F>
@@ -20,6 +20,7 @@ struct TileBlock {
 
   const std::byte* data;  ///< of the tile's block
   std::size_t row;        ///< first row
+  std::uintptr_t ahead;   ///< bytes to what is fetched meanwhile, modulo 2^64; kNoPrefetch: nothing
 
   /// Unit `index` of a field of 4-byte units, one row per lane.
   simd::Words<Arch> words(std::size_t field, std::size_t index) const noexcept {
@@ -43,11 +44,11 @@ struct TileBlock {
   }
 
  private:
-  /// Where byte `offset` lies; the one that is kPrefetch behind it is fetched.
+  /// Where byte `offset` lies; the one that is `ahead` of it is fetched.
   const std::byte* fetched(std::size_t offset) const noexcept {
     // As a number: the address may lie behind the last tile, where no pointer may point.
-    const auto address = reinterpret_cast<std::uintptr_t>(data + offset) + kPrefetch;
-    __builtin_prefetch(reinterpret_cast<const void*>(address));
+    const auto address = reinterpret_cast<std::uintptr_t>(data + offset) + ahead;
+    if (ahead != kNoPrefetch) __builtin_prefetch(reinterpret_cast<const void*>(address));
     return data + offset;
   }
 };
