@@ -192,6 +192,7 @@ class Http(ServerTest):
         self.assertEqual(error["code"], "context_length_exceeded")
         error = self.post("/v1/completions", {"prompt": [1] * 1000, "max_tokens": 25}, 400)["error"]
         self.assertEqual(error["code"], "context_length_exceeded")
+        self.post("/v1/completions", {"prompt": [[1], [1] * 1000], "max_tokens": 25}, 400)  # none stays
         self.assertEqual(self.post("/v1/completions", {"prompt": [1] * 1000, "max_tokens": 24, "temperature": 0})
                          ["usage"]["prompt_tokens"], 1000)
 
