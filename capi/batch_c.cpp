@@ -101,11 +101,7 @@ mixtral_status mixtral_batch_step(mixtral_batch* batch, mixtral_batch_callback o
     require(n_left, "n_left") = 0;
     require(on_token, "on_token");
     mixtral::Batch& running = require(batch, "batch").batch;
-    TopLogprobs top;
-    running.step([&](std::size_t index, const mixtral::TokenEvent& token) {
-      const mixtral_token_event event = token_event(token, top);
-      return on_token(index, &event, user_data) == 0;
-    });
+    running.step(TokenReport(on_token, user_data));
     *n_left = running.n_running() + running.n_waiting();
   });
 }
@@ -136,11 +132,7 @@ mixtral_status mixtral_batch_score(mixtral_batch* batch, const mixtral_score_req
     const auto given = array_of(requests, n_requests, "requests");
     if (n_requests > 0) require(scores, "scores");
     mixtral::ScoreCallback progress;
-    if (on_progress != nullptr) {
-      progress = [&](std::size_t done, std::size_t total) {
-        return report(on_progress, user_data, done, total);
-      };
-    }
+    if (on_progress != nullptr) progress = ProgressReport{on_progress, user_data};
     const auto found = mixtral::score(require(batch, "batch").batch, score_requests(given), progress);
     for (std::size_t i = 0; i < found.size(); ++i) {
       scores[i] = {found[i].logprob, found[i].is_greedy, 0};

@@ -36,30 +36,58 @@ static_assert(MIXTRAL_OVERFLOW_TRUNCATE == static_cast<int>(Overflow::truncate))
   throw Error(ErrorCode::cancelled, std::string(what) + ": stopped by its callback");
 }
 
-/// Calls back with progress; true = go on.
-inline bool report(mixtral_progress_callback callback, void* user_data, std::size_t done,
-            std::size_t total) {
-  const mixtral_progress_event event = {sizeof(event), 0, done, total};
-  return callback(&event, user_data) == 0;
-}
+/// Calls C back with progress; true = go on.
+struct ProgressReport {
+  mixtral_progress_callback callback;
+  void* user_data;
 
-using TopLogprobs = std::vector<mixtral_token_logprob>;
+  bool operator()(std::size_t done, std::size_t total) const {
+    const mixtral_progress_event event = {sizeof(event), 0, done, total};
+    return callback(&event, user_data) == 0;
+  }
 
-/// `token` for a callback; `top` owns its alternatives.
-inline mixtral_token_event token_event(const TokenEvent& token, TopLogprobs& top) {
-  top.clear();
-  for (const auto& [id, logprob] : token.top_logprobs) top.push_back({id, logprob});
-  mixtral_token_event event = {};
-  event.struct_size = sizeof(event);
-  event.token = token.id;
-  event.text = token.text.data();
-  event.text_size = token.text.size();
-  event.logprob = token.logprob;
-  event.top_logprobs = top.data();
-  event.n_top_logprobs = top.size();
-  if (token.finish) event.finish = number_from_1(*token.finish);
-  return event;
-}
+  template <class Progress>
+  bool operator()(const Progress& progress) const {
+    return (*this)(progress.done, progress.total);
+  }
+};
+
+/// Calls C back with tokens; true = go on.
+template <class Callback>
+class TokenReport {
+ public:
+  TokenReport(Callback callback, void* user_data) : callback_(callback), user_data_(user_data) {}
+
+  bool operator()(const TokenEvent& token) {
+    const mixtral_token_event event = convert(token);
+    return callback_(&event, user_data_) == 0;
+  }
+
+  bool operator()(std::size_t index, const TokenEvent& token) {
+    const mixtral_token_event event = convert(token);
+    return callback_(index, &event, user_data_) == 0;
+  }
+
+ private:
+  mixtral_token_event convert(const TokenEvent& token) {
+    top_.clear();
+    for (const auto& [id, logprob] : token.top_logprobs) top_.push_back({id, logprob});
+    mixtral_token_event event = {};
+    event.struct_size = sizeof(event);
+    event.token = token.id;
+    event.text = token.text.data();
+    event.text_size = token.text.size();
+    event.logprob = token.logprob;
+    event.top_logprobs = top_.data();
+    event.n_top_logprobs = top_.size();
+    if (token.finish) event.finish = number_from_1(*token.finish);
+    return event;
+  }
+
+  Callback callback_;
+  void* user_data_;
+  std::vector<mixtral_token_logprob> top_;  // of the last event
+};
 
 inline mixtral::LoadOptions load_options(const mixtral_load_params* given) {
   const mixtral_load_params params = read_params(given, "mixtral_load_params");
@@ -69,9 +97,7 @@ inline mixtral::LoadOptions load_options(const mixtral_load_params* given) {
   options.compute.precision =
       enum_of(params.precision, Precision::f32, "mixtral_load_params.precision");
   if (params.on_progress != nullptr) {
-    options.on_progress = [params](const mixtral::LoadProgress& progress) {
-      return report(params.on_progress, params.user_data, progress.done, progress.total);
-    };
+    options.on_progress = ProgressReport{params.on_progress, params.user_data};
   }
   return options;
 }
@@ -135,16 +161,14 @@ inline mixtral::GenerateOptions generate_options(const mixtral_generate_params* 
   options.overflow =
       enum_of(params.overflow, Overflow::truncate, "mixtral_generate_params.overflow");
   if (params.on_prompt != nullptr) {
-    options.on_prompt = [params](const mixtral::PromptProgress& progress) {
-      return report(params.on_prompt, params.on_prompt_data, progress.done, progress.total);
-    };
+    options.on_prompt = ProgressReport{params.on_prompt, params.on_prompt_data};
   }
   if (params.on_prompt_token != nullptr) {
-    options.on_prompt_token = [params](const mixtral::TokenEvent& token) {
-      TopLogprobs top;
-      const mixtral_token_event event = token_event(token, top);
-      if (params.on_prompt_token(&event, params.on_prompt_token_data) != 0) cancel("prompt");
-    };
+    options.on_prompt_token =
+        [report = TokenReport(params.on_prompt_token, params.on_prompt_token_data)](
+            const mixtral::TokenEvent& token) mutable {
+          if (!report(token)) cancel("prompt");
+        };
     options.prompt_logprobs_from = params.prompt_logprobs_from;
   }
   return options;
@@ -165,11 +189,7 @@ inline std::vector<mixtral::ChatMessage> chat_messages(const mixtral_message* me
 /// Hands each token of `generation` to the callback.
 inline void stream(mixtral::Generation generation, mixtral_token_callback on_token,
                    void* user_data) {
-  TopLogprobs top;
-  const auto completion = generation.run([&](const mixtral::TokenEvent& token) {
-    const mixtral_token_event event = token_event(token, top);
-    return on_token(&event, user_data) == 0;
-  });
+  const auto completion = generation.run(TokenReport(on_token, user_data));
   if (completion.finish == FinishReason::cancelled) cancel("generation");
 }
 

@@ -39,7 +39,10 @@ def _interleaved(values, n_heads):
     return halves.swapaxes(1, 2).reshape(rows, cols)
 
 
-def _entries(config, tensors):
+def entries(directory, expert_by_expert=False):
+    """What the file holds. `expert_by_expert` is its form before March 2024: a matrix of its own for each expert."""
+    config, tensors = read_config(directory), _read_tensors(directory)
+
     def bf16(name, *sources, convert=lambda values: values):
         shape = tensors[sources[0]].shape
         if len(sources) > 1:
@@ -71,8 +74,11 @@ def _entries(config, tensors):
         yield bf16(block + "attn_output", attention + "o_proj.weight")
         yield f32(block + "ffn_gate_inp", moe + "gate.weight")
         for name, weight in [("gate", "w1"), ("up", "w3"), ("down", "w2")]:
-            yield bf16(f"{block}ffn_{name}_exps",
-                       *(f"{moe}experts.{e}.{weight}.weight" for e in range(config["num_local_experts"])))
+            experts = [f"{moe}experts.{e}.{weight}.weight" for e in range(config["num_local_experts"])]
+            if expert_by_expert:
+                yield from (bf16(f"{block}ffn_{name}.{e}", expert) for e, expert in enumerate(experts))
+            else:
+                yield bf16(f"{block}ffn_{name}_exps", *experts)
 
 
 def _add_config(writer, config):
@@ -112,20 +118,20 @@ def _add_vocabulary(writer, size):
     writer.add_unk_token_id(0)
 
 
-def write_gguf(directory, path):
+def write_gguf(directory, path, expert_by_expert=False):
     """Takes the memory of the largest tensor."""
     config = read_config(directory)
-    entries = list(_entries(config, _read_tensors(directory)))
+    tensors = list(entries(directory, expert_by_expert))
     writer = gguf.GGUFWriter(path, "llama")
     _add_config(writer, config)
     _add_vocabulary(writer, config["vocab_size"])
-    for entry in entries:
+    for entry in tensors:
         size = int(numpy.prod(entry.shape)) * (2 if entry.dtype == BF16 else 4)
         writer.add_tensor_info(entry.name, entry.shape, numpy.dtype("f4"), size, entry.dtype)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for entry in entries:
+    for entry in tensors:
         writer.write_tensor_data(entry.load())
     writer.close()
 

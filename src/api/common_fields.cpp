@@ -6,12 +6,13 @@
 #include <system_error>
 
 #include "core/message.hpp"
+#include "core/utf8.hpp"
 
 namespace mixtral::api {
 namespace {
 
 constexpr std::size_t kMaxStops = 64;
-constexpr std::size_t kMaxStopBytes = 1024;
+constexpr std::size_t kMaxStopCharacters = 256;
 constexpr std::size_t kMaxSize = std::numeric_limits<std::size_t>::max();
 
 LogitBias parse_bias(const std::string& key, const Json& value, const Target& target) {
@@ -51,9 +52,9 @@ std::string parse_stop_string(const Json& value) {
   if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
     fail_field("stop", "strings that aren't empty", value);
   }
-  if (value.get_ref<const std::string&>().size() > kMaxStopBytes) {
-    throw ApiError(400, "stop: expected strings of at most " + std::to_string(kMaxStopBytes) +
-                            " bytes, found a longer one",
+  if (detail::count_characters(value.get_ref<const std::string&>()) > kMaxStopCharacters) {
+    throw ApiError(400, "stop: expected strings of at most " + std::to_string(kMaxStopCharacters) +
+                            " characters, found a longer one",
                    "stop");
   }
   return value.get<std::string>();
@@ -77,8 +78,7 @@ std::string parse_content(const Fields& message) {
   std::string text;
   for (std::size_t i = 0; i < content->size(); ++i) {
     const std::string name = message.name("content") + "[" + std::to_string(i) + "]";
-    if (!(*content)[i].is_object()) fail_field(name, "an object", (*content)[i]);
-    const Fields part((*content)[i], name + ".");
+    const Fields part = fields_of((*content)[i], name);
     if (part.string("type") != "text") part.unsupported("type", "this model reads text only");
     const auto words = part.string("text");
     if (!words) part.fail("text", "a string", Json());
@@ -88,8 +88,7 @@ std::string parse_content(const Fields& message) {
 }
 
 ToolCall parse_call(const Json& value, const std::string& name) {
-  if (!value.is_object()) fail_field(name, "an object", value);
-  const Fields call(value, name + ".");
+  const Fields call = fields_of(value, name);
   const auto function = call.object("function");
   if (!function) call.fail("function", "an object", Json());
   return {.id = call.string("id").value_or(""),
@@ -110,8 +109,7 @@ std::vector<ToolCall> parse_calls(const Fields& message) {
 
 /// A tool as mistral-common writes it, its parts in that order.
 Json parse_tool(const Json& value, const std::string& name) {
-  if (!value.is_object()) fail_field(name, "an object", value);
-  const Fields tool(value, name + ".");
+  const Fields tool = fields_of(value, name);
   if (tool.string("type").value_or("function") != "function") {
     tool.unsupported("type", "expected \"function\"");
   }
@@ -135,7 +133,7 @@ void parse_tool_choice(const Fields& fields, const Json& tools, ToolFields& resu
   } else if (*choice == "required" || *choice == "any") {
     result.must_call = true;
   } else if (choice->is_object()) {
-    const auto function = Fields(*choice, "tool_choice.").object("function");
+    const auto function = fields_of(*choice, "tool_choice").object("function");
     if (!function) fail_field("tool_choice.function", "an object", Json());
     result.function = function->string("name").value_or("");
     result.must_call = true;
@@ -195,8 +193,7 @@ std::vector<ChatMessage> parse_messages(const Json& array, const std::string& na
   std::vector<ChatMessage> messages;
   for (std::size_t i = 0; i < array.size(); ++i) {
     const std::string which = name + "[" + std::to_string(i) + "]";
-    if (!array[i].is_object()) fail_field(which, "an object with role and content", array[i]);
-    const Fields message(array[i], which + ".");
+    const Fields message = fields_of(array[i], which);
     messages.push_back({.role = parse_role(message),
                         .content = parse_content(message),
                         .tool_calls = parse_calls(message),

@@ -5,17 +5,13 @@
 #include <vector>
 
 #include "api/target.hpp"
+#include "core/utf8.hpp"
 
 namespace mixtral::api {
 namespace {
 
 /// JSON has no infinity; this is what the OpenAI API has instead.
 double finite(double logprob) { return std::max(logprob, -9999.0); }
-
-std::size_t count_characters(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
 
 /// The likeliest tokens and the one that was taken; of tokens with one text the likeliest counts.
 Json top_object(const Piece& piece, const Tokenizer& tokenizer) {
@@ -53,7 +49,7 @@ void CompletionLogprobs::add(std::span<const Piece> pieces) {
 void CompletionLogprobs::add_text(TokenId id) {
   tokens_.push_back(token_text(tokenizer_, id));
   offsets_.push_back(offset_);
-  if (tokenizer_.kind(id) != TokenKind::control) offset_ += count_characters(token_bytes(tokenizer_, id));
+  if (tokenizer_.kind(id) != TokenKind::control) offset_ += detail::count_characters(token_bytes(tokenizer_, id));
 }
 
 Json CompletionLogprobs::to_json() const {

@@ -32,7 +32,7 @@ Inputs read_inputs(const Fields& fields) {
   const Json* data = fields.find("input_data");
   if (data == nullptr) fail_field("input_data", "an object or a list", Json());
   if (data->is_object()) {
-    const Fields object(*data, "input_data.");
+    const Fields object = fields_of(*data, "input_data");
     take_parameters(object, "parameters", inputs.parameters);
     const Json* strings = object.find("input_string");
     if (strings == nullptr) object.fail("input_string", "a list", Json());
@@ -103,7 +103,7 @@ Job make_text_job(const Json& value, const std::string& name, const Target& targ
 
 ScoreRequest parse_score(const Json& body, const Target& target) {
   const Inputs inputs = read_inputs(Fields(body));
-  const Fields parameters(inputs.parameters, "parameters.");
+  const Fields parameters = fields_of(inputs.parameters, "parameters");
   const GenerateOptions options = parse_parameters(parameters, target);
   const bool echoes = parameters.boolean("return_full_text").value_or(true);
   ScoreRequest request{.form = inputs.form, .jobs = {}, .echo = {}};

@@ -1,6 +1,5 @@
 #include "core/json.hpp"
 
-#include <cmath>
 #include <set>
 #include <utility>
 #include <vector>
@@ -17,6 +16,11 @@ constexpr int kMaxDepth = 64;
 
 [[noreturn]] void fail(std::string_view file, const std::string& message) {
   throw Error(ErrorCode::format, quote(file) + ": " + message);
+}
+
+std::string message(const std::string& file, const std::string& name, const std::string& expected,
+                    const std::string& found) {
+  return quote(file) + ": key " + quote(name) + ": expected " + expected + ", found " + found;
 }
 
 /// Sees the document grow; throws at the first thing that a careful writer wouldn't have written.
@@ -41,15 +45,6 @@ class Guard {
   std::string_view file_;
   std::vector<std::set<std::string>> keys_;  // of the objects that are open
 };
-
-std::string number_text(double value) { return json(value).dump(); }
-
-std::string found_text(const json& value) {
-  if (value.is_array()) return "an array";
-  if (value.is_object()) return "an object";
-  if (value.is_string()) return quote(std::string_view(value.get_ref<const std::string&>()));
-  return value.dump();
-}
 
 }  // namespace
 
@@ -76,65 +71,14 @@ json parse_json_object(std::string_view text, std::string_view file) {
   }
 }
 
-const json* JsonObject::find(const char* key) const {
-  const auto found = object_.find(key);
-  return found == object_.end() || found->is_null() ? nullptr : &*found;
+void FileThrower::fail(const std::string& name, const std::string& expected,
+                       const std::string& found) const {
+  throw Error(ErrorCode::format, message(file_, name, expected, found));
 }
 
-std::optional<bool> JsonObject::boolean(const char* key) const {
-  const json* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (!value->is_boolean()) fail(key, "true or false", *value);
-  return value->get<bool>();
-}
-
-std::optional<double> JsonObject::number(const char* key, double least, double most) const {
-  const json* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  const std::string expected = "a number of " + number_text(least) + " .. " + number_text(most);
-  if (!value->is_number()) fail(key, expected, *value);
-  const double number = value->get<double>();
-  if (!(number >= least && number <= most)) fail(key, expected, *value);
-  return number;
-}
-
-std::optional<std::size_t> JsonObject::size(const char* key, std::size_t least,
-                                            std::size_t most) const {
-  const json* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  const std::string expected =
-      "a whole number of " + std::to_string(least) + " .. " + std::to_string(most);
-  if (!value->is_number_unsigned()) fail(key, expected, *value);
-  const auto number = value->get<std::uint64_t>();
-  if (number < least || number > most) fail(key, expected, *value);
-  return number;
-}
-
-std::optional<std::string> JsonObject::string(const char* key) const {
-  const json* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (!value->is_string()) fail(key, "a string", *value);
-  return value->get<std::string>();
-}
-
-std::optional<JsonObject> JsonObject::object(const char* key) const {
-  const json* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (!value->is_object()) fail(key, "an object", *value);
-  return JsonObject(*value, file_, prefix_ + key + ".");
-}
-
-std::string JsonObject::where(const char* key) const {
-  return quote(file_) + ": key " + quote(prefix_ + key) + ": ";
-}
-
-void JsonObject::fail(const char* key, const std::string& expected, const json& found) const {
-  throw Error(ErrorCode::format, where(key) + "expected " + expected + ", found " + found_text(found));
-}
-
-void JsonObject::unsupported(const char* key, const std::string& expected, const json& found) const {
-  throw Error(ErrorCode::unsupported,
-              where(key) + "expected " + expected + ", found " + found_text(found));
+void FileThrower::unsupported(const std::string& name, const std::string& expected,
+                              const json& found) const {
+  throw Error(ErrorCode::unsupported, message(file_, name, expected, found_text(found)));
 }
 
 }  // namespace mixtral::detail

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "core/json_members.hpp"
 
 namespace mixtral::detail {
 
@@ -17,43 +18,20 @@ inline constexpr std::size_t kMaxJsonBytes = 16 << 20;
 /// Throws Error(format).
 nlohmann::json parse_json_object(std::string_view text, std::string_view file);
 
-/// One JSON object with typed access to its members. An absent key and one whose value is null read
-/// as nothing; a value of another type throws Error(format) naming the file and the key.
-class JsonObject {
+/// Throws what is wrong with a member of a file's JSON: Error, naming the file and the key.
+class FileThrower {
  public:
-  /// Both must outlive this object. `prefix` is put before keys in messages, such as "rope.".
-  JsonObject(const nlohmann::json& object, std::string file, std::string prefix = "")
-      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {}
+  FileThrower(std::string file) : file_(std::move(file)) {}
 
-  const nlohmann::json& value() const noexcept { return object_; }
-
-  /// True when the key is there, also with null.
-  bool contains(const char* key) const { return object_.contains(key); }
-
-  /// True when the key is there with null.
-  bool is_null(const char* key) const { return contains(key) && find(key) == nullptr; }
-
-  /// The value, or nullptr for an absent key or null.
-  const nlohmann::json* find(const char* key) const;
-
-  std::optional<bool> boolean(const char* key) const;
-  std::optional<double> number(const char* key, double least, double most) const;
-  std::optional<std::size_t> size(const char* key, std::size_t least, std::size_t most) const;
-  std::optional<std::string> string(const char* key) const;
-  std::optional<JsonObject> object(const char* key) const;
-
-  /// "FILE: key KEY: " for messages.
-  std::string where(const char* key) const;
-
-  [[noreturn]] void fail(const char* key, const std::string& expected,
-                         const nlohmann::json& found) const;
-  [[noreturn]] void unsupported(const char* key, const std::string& expected,
+  [[noreturn]] void fail(const std::string& name, const std::string& expected,
+                         const std::string& found) const;
+  [[noreturn]] void unsupported(const std::string& name, const std::string& expected,
                                 const nlohmann::json& found) const;
 
  private:
-  const nlohmann::json& object_;
   std::string file_;
-  std::string prefix_;
 };
+
+using JsonObject = JsonMembers<nlohmann::json, FileThrower>;
 
 }  // namespace mixtral::detail

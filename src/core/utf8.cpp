@@ -51,6 +51,10 @@ bool is_valid_utf8(std::string_view text) noexcept {
   return true;
 }
 
+std::size_t count_characters(std::string_view text) noexcept {
+  return text.size() - static_cast<std::size_t>(std::count_if(text.begin(), text.end(), is_trail_byte));
+}
+
 void append_as_utf8(std::string& out, std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t size = utf8_character_size(bytes);

@@ -15,6 +15,9 @@ std::size_t utf8_character_size(std::string_view text) noexcept;
 
 bool is_valid_utf8(std::string_view text) noexcept;
 
+/// Bytes that begin a character: of valid UTF-8, how many characters it has.
+std::size_t count_characters(std::string_view text) noexcept;
+
 /// Appends `bytes`, each byte that is no part of a valid character as U+FFFD.
 void append_as_utf8(std::string& out, std::string_view bytes);
 

@@ -65,22 +65,6 @@ void add_model(const Config& config, GgufMetadataWriter& metadata) {
   if (!config.eos_ids.empty()) metadata.add("tokenizer.ggml.eos_token_id", id(config.eos_ids.front()));
 }
 
-std::int32_t type_of(TokenKind kind) noexcept {
-  switch (kind) {
-    case TokenKind::normal:
-      return 1;
-    case TokenKind::unknown:
-      return 2;
-    case TokenKind::control:
-      return 3;
-    case TokenKind::user_defined:
-      return 4;
-    case TokenKind::byte:
-      return 6;
-  }
-  return 1;
-}
-
 /// As other programs want the pieces of added tokens: with plain spaces.
 std::string with_spaces(std::string text) {
   for (std::size_t at; (at = text.find(detail::kSpaceSymbol)) != text.npos;) {
@@ -98,7 +82,7 @@ void add_pieces(const detail::SentencePieceModel& model, std::size_t vocab, Gguf
   for (std::size_t i = 0; i < model.vocabulary.size(); ++i) {
     const auto& [text, kind] = model.vocabulary[static_cast<TokenId>(i)];
     tokens.push_back(kind == TokenKind::user_defined ? with_spaces(text) : text);
-    types.push_back(type_of(kind));
+    types.push_back(static_cast<std::int32_t>(detail::piece_type(kind)));
   }
   for (std::size_t i = tokens.size(); i < vocab; ++i) {
     tokens.push_back("[PAD" + std::to_string(i) + "]");
@@ -124,7 +108,7 @@ void add_tokenizer(const Checkpoint& source, GgufMetadataWriter& metadata) {
   metadata.add("tokenizer.ggml.unknown_token_id", id(model->vocabulary.unk_id()));
   const auto text = source.file("tokenizer_config.json");
   const nlohmann::json document = detail::parse_json_object(text.value_or("{}"), "tokenizer_config.json");
-  const detail::JsonObject config(document, "tokenizer_config.json");
+  const detail::JsonObject config(document, std::string("tokenizer_config.json"));
   metadata.add("tokenizer.ggml.add_bos_token", config.boolean("add_bos_token").value_or(true));
   metadata.add("tokenizer.ggml.add_eos_token", config.boolean("add_eos_token").value_or(false));
   const nlohmann::json* chat = config.find("chat_template");  // some files have a list of several

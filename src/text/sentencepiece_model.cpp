@@ -72,22 +72,6 @@ TokenKind to_kind(std::uint64_t type, std::string_view name) {
   }
 }
 
-std::uint64_t to_type(TokenKind kind) {
-  switch (kind) {
-    case TokenKind::normal:
-      return 1;
-    case TokenKind::unknown:
-      return 2;
-    case TokenKind::control:
-      return 3;
-    case TokenKind::user_defined:
-      return 4;
-    case TokenKind::byte:
-      return 6;
-  }
-  throw Error(ErrorCode::internal, "a token kind without a SentencePiece type");
-}
-
 ScoredPiece parse_piece(std::string_view bytes, std::string_view name) {
   ScoredPiece result;
   ProtobufReader field(bytes, name);
@@ -225,6 +209,22 @@ void check_user_defined_nesting(const std::vector<Piece>& pieces, std::string_vi
 
 }  // namespace
 
+std::uint32_t piece_type(TokenKind kind) noexcept {
+  switch (kind) {
+    case TokenKind::normal:
+      break;
+    case TokenKind::unknown:
+      return 2;
+    case TokenKind::control:
+      return 3;
+    case TokenKind::user_defined:
+      return 4;
+    case TokenKind::byte:
+      return 6;
+  }
+  return 1;
+}
+
 SentencePieceModel parse_sentencepiece_model(std::string_view bytes, std::string_view name) {
   std::vector<Piece> pieces;
   std::vector<float> scores;
@@ -275,7 +275,7 @@ std::string serialize(const SentencePieceModel& model) {
     message.clear();
     write_bytes_field(message, piece_field::kText, piece.text);
     write_float_field(message, piece_field::kScore, model.scores[i]);
-    write_varint_field(message, piece_field::kType, to_type(piece.kind));
+    write_varint_field(message, piece_field::kType, piece_type(piece.kind));
     write_bytes_field(proto, model_field::kPiece, message);
   }
   message.clear();

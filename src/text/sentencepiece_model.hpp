@@ -1,6 +1,7 @@
 // tokenizer.model, a SentencePiece ModelProto, read and checked without SentencePiece.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ struct SentencePieceModel {
   Vocabulary vocabulary;
   std::vector<float> scores;  // [vocab], finite; the adjacent pair of highest score merges first
 };
+
+/// SentencePiece's number for a kind of piece, which GGUF files have too.
+std::uint32_t piece_type(TokenKind kind) noexcept;
 
 /// Throws Error(format) for malformed or inconsistent bytes and Error(unsupported) for a model of
 /// another kind; the message starts with `name`.

@@ -198,6 +198,9 @@ TEST_CASE("a kept sequence replaces its own beginnings, and takes no more than i
   once.step([](std::size_t, const TokenEvent&) { return true; });
   once.cancel(0);
   REQUIRE(once.stats().prefix_bytes == cache_bytes(model, 100));
+  once.add(first_of(ids, 200), sampled(1, 1));  // in its place: as much is given back as was taken
+  run(once);
+  REQUIRE(once.stats().prefix_bytes == cache_bytes(model, 200));
 }
 
 TEST_CASE("requests wait for room in max_cache_bytes, and never exceed it") {

@@ -17,50 +17,28 @@ import gguf
 import numpy as np
 from mistral_common.tokens.tokenizers.sentencepiece import SentencePieceTokenizer
 
-from check_native import source_weights
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "benchmarks"))
+from comparison import gguf_file
 
 IDS = "1,300,1500,42,7,900,2,1,88"
-LAYER_NAMES = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
-               "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-               "attn_output": "self_attn.o_proj", "ffn_gate_inp": "block_sparse_moe.gate"}
-EXPERT_NAMES = {"ffn_gate": "w1", "ffn_up": "w3", "ffn_down": "w2"}
 
-
-def interleave(rows, n_heads):
-    """Query or key rows of Hugging Face's order as GGUF has them."""
-    return rows.reshape(n_heads, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+def as_float(entry):
+    values = entry.load()
+    return values if entry.dtype == gguf_file.F32 else (values.astype(np.uint32) << 16).view(np.float32)
 
 
 class Model:
     def __init__(self, command, directory):
         self.command = command
         self.directory = directory
-        self.config = json.loads((directory / "config.json").read_text())
-        self.weights = source_weights(directory)
+        self.config = gguf_file.read_config(directory)
 
     def run(self, *arguments):
         return subprocess.run([self.command, *map(str, arguments)], check=True, capture_output=True).stdout
 
-    def tensors(self, per_expert=False):
+    def tensors(self):
         """Name in GGUF -> values."""
-        weights = self.weights
-        result = {"token_embd.weight": weights["model.embed_tokens.weight"],
-                  "output_norm.weight": weights["model.norm.weight"], "output.weight": weights["lm_head.weight"]}
-        for layer in range(self.config["num_hidden_layers"]):
-            hf, ours = f"model.layers.{layer}.", f"blk.{layer}."
-            for name, other in LAYER_NAMES.items():
-                result[f"{ours}{name}.weight"] = weights[f"{hf}{other}.weight"]
-            for name, key in ("attn_q", "num_attention_heads"), ("attn_k", "num_key_value_heads"):
-                result[f"{ours}{name}.weight"] = interleave(result[f"{ours}{name}.weight"], self.config[key])
-            for name, other in EXPERT_NAMES.items():
-                experts = [weights[f"{hf}block_sparse_moe.experts.{e}.{other}.weight"]
-                           for e in range(self.config["num_local_experts"])]
-                if per_expert:
-                    for e, expert in enumerate(experts):
-                        result[f"{ours}{name}.{e}.weight"] = expert
-                else:
-                    result[f"{ours}{name}_exps.weight"] = np.stack(experts)
-        return result
+        return {entry.name: as_float(entry) for entry in gguf_file.entries(self.directory)}
 
     def logits(self, path, scratch):
         out = scratch / "logits.npy"
@@ -136,38 +114,11 @@ def check_metadata(model, path):
     assert field(reader, "tokenizer.chat_template") == template
 
 
-def write(model, path, per_expert):
-    """As the package's converter does, in BF16."""
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_expert_count(config["num_local_experts"])
-    writer.add_expert_used_count(config["num_experts_per_tok"])
-    writer.add_vocab_size(config["vocab_size"])
-    for name, data in model.tensors(per_expert).items():
-        if data.ndim == 1 or "ffn_gate_inp" in name:
-            writer.add_tensor(name, data)
-        else:
-            kind = gguf.GGMLQuantizationType.BF16
-            writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def check_read(model, scratch, expected):
-    for per_expert in False, True:
+    for expert_by_expert in False, True:
         path = scratch / "package.gguf"
-        write(model, path, per_expert)
-        assert (model.logits(path, scratch) == expected).all(), f"per_expert={per_expert}"
+        gguf_file.write_gguf(model.directory, path, expert_by_expert)
+        assert (model.logits(path, scratch) == expected).all(), f"expert_by_expert={expert_by_expert}"
 
 
 def main():

@@ -149,7 +149,7 @@ class Http(ServerTest):
             "max_tokens": [0, -1, 1.5, "8", True, 10**30], "n": [0, -1, 2000, "2"],
             "temperature": [-1, "hot", 1000, True], "top_p": [0, 1.5, -1], "top_k": [-2, 1.5, "all"],
             "min_p": [-0.1, 1.1], "presence_penalty": [3, "a"], "frequency_penalty": [-3],
-            "seed": [1.5, "x"], "stop": [3, [3], [""], "", ["a"] * 65, "a" * 2000], "stream": ["yes", 1],
+            "seed": [1.5, "x"], "stop": [3, [3], [""], "", ["a"] * 65, "a" * 257], "stream": ["yes", 1],
             "echo": [1], "logprobs": [-1, 21, True], "logit_bias": [[], 3], "model": [3],
             "suffix": ["text"], "best_of": [5], "stream_options": [3],
         }.items():
@@ -192,6 +192,7 @@ class Http(ServerTest):
         self.assertEqual(error["code"], "context_length_exceeded")
         error = self.post("/v1/completions", {"prompt": [1] * 1000, "max_tokens": 25}, 400)["error"]
         self.assertEqual(error["code"], "context_length_exceeded")
+        self.post("/v1/completions", {"prompt": [[1], [1] * 1000], "max_tokens": 25}, 400)  # none stays
         self.assertEqual(self.post("/v1/completions", {"prompt": [1] * 1000, "max_tokens": 24, "temperature": 0})
                          ["usage"]["prompt_tokens"], 1000)
 

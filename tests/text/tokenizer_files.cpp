@@ -8,7 +8,8 @@
 #include <random>
 #include <set>
 #include <span>
-#include <stdexcept>
+
+#include "text/sentencepiece_model.hpp"
 
 namespace mixtral_test {
 namespace {
@@ -40,22 +41,6 @@ void append_float(std::string& out, unsigned field, float value) {
   char bytes[4];
   std::memcpy(bytes, &value, 4);
   out.append(bytes, 4);
-}
-
-std::uint64_t type_number(TokenKind kind) {
-  switch (kind) {
-    case TokenKind::normal:
-      return 1;
-    case TokenKind::unknown:
-      return 2;
-    case TokenKind::control:
-      return 3;
-    case TokenKind::user_defined:
-      return 4;
-    case TokenKind::byte:
-      return 6;
-  }
-  throw std::logic_error("kind");
 }
 
 std::string normalizer(const ModelFile& file, const std::string& charsmap) {
@@ -127,7 +112,7 @@ std::string sentencepiece_bytes(const ModelFile& file) {
     std::string piece;
     append_text(piece, 1, text);
     append_float(piece, 2, score);
-    if (kind != TokenKind::normal) append_number(piece, 3, type_number(kind));
+    if (kind != TokenKind::normal) append_number(piece, 3, mixtral::detail::piece_type(kind));
     append_text(out, 1, piece);
   }
   std::string trainer;
