@@ -77,7 +77,7 @@ void add_sampling(const GenerationDefaults& defaults, GgufMetadataWriter& metada
   add(kGgufMinP, defaults.min_p);
 }
 
-/// "46.7B": two digits at least.
+/// "47B", "8.5B": two digits at least.
 std::string rounded_count(double count) {
   constexpr std::pair<double, char> kUnits[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}, {1e3, 'K'}};
   const auto* unit = std::begin(kUnits);
