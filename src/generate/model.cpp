@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "core/message.hpp"
+#include "io/file_status.hpp"
 #include "io/gguf_checkpoint.hpp"
+#include "io/mistral_checkpoint.hpp"
 #include "mixtral/core/error.hpp"
 #include "mixtral/generate/context.hpp"
 
@@ -107,8 +109,15 @@ Model load(const std::filesystem::path& path, const LoadOptions& options) {
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   std::error_code error;
+  const bool is_directory = std::filesystem::is_directory(path, error);
+  if (is_directory && detail::is_mistral_checkpoint(path)) {
+    if (const auto file = path / detail::mistral_tokenizer_name(path); detail::is_there(file)) {
+      const std::string model = read_text_file(file, kMaxModelFileBytes);
+      return parse_sentencepiece(std::as_bytes(std::span(model)), file.native());
+    }
+  }
   const auto has = [&](const char* name) { return std::filesystem::exists(path / name, error); };
-  if (std::filesystem::is_directory(path, error) &&
+  if (is_directory &&
       (has("tokenizer.model") || has("tokenizer.json") || !detail::find_gguf_model(path))) {
     return open_tokenizer(path);  // needs no weights
   }

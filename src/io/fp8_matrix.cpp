@@ -38,8 +38,9 @@ LoadedTensor decode(const Fp8Matrix& m) {
   const std::size_t n_scales = (m.cols + m.block_cols - 1) / m.block_cols;  // of a row
   std::vector<float> scales(n_scales), row(m.cols);
   for (std::size_t r = 0; r < m.rows; ++r) {
-    if (r % m.block_rows == 0) {
-      const std::size_t first = r / m.block_rows * n_scales;
+    const std::size_t place = m.first_row + r;
+    if (r == 0 || place % m.block_rows == 0) {
+      const std::size_t first = place / m.block_rows * n_scales;
       quant::dequantise(m.scale_type, m.scales + first * size_of(m.scale_type), scales);
     }
     const std::byte* const codes = m.codes + r * m.cols;

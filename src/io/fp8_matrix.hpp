@@ -18,6 +18,7 @@ struct Fp8Matrix {
   const std::byte* scales;             ///< [blocks of rows, blocks of columns], at any alignment
   DType scale_type;                    ///< a plain type
   std::size_t block_rows, block_cols;  ///< of weights that share a scale
+  std::size_t first_row = 0;           ///< where row 0 lies in the rows that the scales are for
 
   static constexpr DType kDType = DType::bf16;  ///< once decoded
 };

@@ -48,10 +48,12 @@ constexpr GgufTensorType kTensorTypes[] = {
     {28, "F64", {1, 8}, {}},
     {29, "IQ1_M", {256, 56}, {}},
     {30, "BF16", {1, 2}, DType::bf16},
-    {34, "TQ1_0", {256, 54}, {}},
-    {35, "TQ2_0", {256, 66}, {}},
+    {34, "TQ1_0", {256, 54}, DType::tq1_0},
+    {35, "TQ2_0", {256, 66}, DType::tq2_0},
     {39, "MXFP4", {32, 17}, DType::mxfp4},
-    {40, "NVFP4", {64, 36}, {}},
+    {40, "NVFP4", {64, 36}, DType::nvfp4},
+    {41, "Q1_0", {128, 18}, {}},
+    {42, "Q2_0", {64, 18}, {}},
 };
 
 /// True for the numbers that only ik_llama.cpp gives to types.

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "core/message.hpp"
 #include "io/file_checkpoint.hpp"
+#include "io/gguf_keys.hpp"
 #include "io/gguf_tensors.hpp"
 #include "io/gguf_tokenizer.hpp"
 #include "io/load_progress.hpp"
@@ -22,6 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr const char* kSplitNumber = "split.no";
 constexpr const char* kSplitCount = "split.count";
 constexpr const char* kSplitTensors = "split.tensors.count";
@@ -151,14 +154,26 @@ class ModelReader {
     const FileTensor& tensor = table_.take(name, shape);
     if (!tensor.dtype) {
       throw Error(ErrorCode::unsupported,
-                  where(tensor) + "type " + tensor.type +
-                      " can't be read; take a file of another type, or make one with "
+                  where(tensor) + "type " + tensor.type + " can't be read" +
+                      (tensor.type.starts_with("IQ") ? ": its values come from tables that are llama.cpp's own"
+                                                     : "") +
+                      "; take a file of another type, such as Q2_K or IQ4_XS, or make one with "
                       "`llama-quantize --allow-requantize IN.gguf OUT.gguf Q8_0`");
+    }
+    if (const std::string scale = scale_name_of(name); table_.contains(scale)) {
+      throw Error(ErrorCode::unsupported,
+                  where(tensor) + "it has a scale of its own, tensor " + quote(scale) +
+                      ", which can't be read; convert the original model to a type without, such as Q8_0");
     }
     const WeightView view = as_weight(tensor).row_block(first, count);
     TensorSource source{view, {tensor.name, tensor.type, view.bytes()}};
     const bool is_plain = is_norm(key.role) || key.role == TensorRole::router;
     return is_plain && is_quantised(view.dtype) ? widened(tensor, std::move(source)) : source;
+  }
+
+  /// "x.weight" -> "x.scale": of the whole tensor, as some NVFP4 models have it.
+  static std::string scale_name_of(const std::string& name) {
+    return name.substr(0, name.rfind('.')) + ".scale";
   }
 
   const Config& config_;
@@ -188,8 +203,7 @@ class ConfigReader {
     config.sliding_window = metadata_.size("llama.attention.sliding_window");
     config.tie_embeddings = is_tied;
     config.bos_id = static_cast<TokenId>(metadata_.size("tokenizer.ggml.bos_token_id").value_or(1));
-    config.eos_ids = {
-        static_cast<TokenId>(metadata_.size("tokenizer.ggml.eos_token_id").value_or(2))};
+    config.eos_ids = eos_ids(config);
     check_rope(config);
     try {
       validate(config);
@@ -234,6 +248,18 @@ class ConfigReader {
     metadata_.fail(ErrorCode::format, "llama.vocab_size", "it is missing, and so is the vocabulary");
   }
 
+  /// Some files have ids outside the vocabulary for ends that they haven't got.
+  std::vector<TokenId> eos_ids(const Config& config) const {
+    std::vector<TokenId> ids = {static_cast<TokenId>(metadata_.size(kGgufEndKeys[0]).value_or(2))};
+    for (const char* key : std::span(kGgufEndKeys).subspan(1)) {
+      const auto id = metadata_.size(key);
+      if (!id || *id >= config.vocab) continue;
+      if (std::find(ids.begin(), ids.end(), static_cast<TokenId>(*id)) != ids.end()) continue;
+      ids.push_back(static_cast<TokenId>(*id));
+    }
+    return ids;
+  }
+
   void check_rope(const Config& config) const {
     check_is("llama.rope.dimension_count", config.head_dim);
     check_is("llama.attention.value_length", config.head_dim);
@@ -259,10 +285,27 @@ class ConfigReader {
   const GgufMetadata& metadata_;
 };
 
+/// Temperature 0 stands for no sampling, as in llama.cpp.
+GenerationDefaults generation_defaults(const GgufMetadata& metadata) {
+  GenerationDefaults defaults;
+  defaults.temperature = metadata.number(kGgufTemperature);
+  if (const auto top_k = metadata.number(kGgufTopK)) {
+    defaults.top_k = *top_k > 0 ? static_cast<std::size_t>(std::min(*top_k, 1e9)) : 0;  // 0, as -1: all
+  }
+  defaults.top_p = metadata.number(kGgufTopP);
+  defaults.min_p = metadata.number(kGgufMinP);
+  defaults.repetition_penalty = metadata.number(kGgufRepetitionPenalty);
+  if (defaults.temperature || defaults.top_k || defaults.top_p || defaults.min_p) {
+    defaults.do_sample = defaults.temperature != 0;
+  }
+  if (defaults.temperature == 0) defaults.temperature.reset();
+  return defaults;
+}
+
 std::optional<std::string> model_file(const GgufMetadata& metadata, const Config& config,
                                       std::string_view name) {
   if (name == "config.json") return to_hf_config_json(config, DType::bf16);
-  if (name == "generation_config.json") return to_hf_generation_config_json(config);
+  if (name == kGenerationConfig) return to_hf_generation_config_json(config, generation_defaults(metadata));
   if (name == "tokenizer.model") return gguf_tokenizer_model(metadata);
   if (name == "tokenizer_config.json") return gguf_tokenizer_config(metadata);
   return std::nullopt;
@@ -288,6 +331,9 @@ std::unique_ptr<Checkpoint> open_gguf_checkpoint(const fs::path& path, const Loa
   const GgufMetadata& metadata = files->front().header().metadata;
   const bool is_tied = !table.contains(gguf_name_of(TensorRole::lm_head));
   parts.description.config = gguf_config(metadata, is_tied);
+  parts.description.defaults =
+      parse_hf_generation_config(*model_file(metadata, parts.description.config, kGenerationConfig), metadata.file())
+          .defaults;  // checks their ranges
   try {
     parts.tensors = ModelReader(parts.description.config, table).read();
   } catch (const Error& e) {

@@ -69,6 +69,11 @@ void GgufMetadataWriter::add(std::string_view key, std::uint32_t value) {
   put(bytes_, value);
 }
 
+void GgufMetadataWriter::add(std::string_view key, std::int32_t value) {
+  begin(key, GgufType::i32);
+  put(bytes_, value);
+}
+
 void GgufMetadataWriter::add(std::string_view key, float value) {
   begin(key, GgufType::f32);
   put(bytes_, value);

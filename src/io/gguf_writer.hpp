@@ -18,6 +18,7 @@ namespace mixtral::detail {
 class GgufMetadataWriter {
  public:
   void add(std::string_view key, std::uint32_t value);
+  void add(std::string_view key, std::int32_t value);
   void add(std::string_view key, float value);
   void add(std::string_view key, bool value);
   void add(std::string_view key, std::string_view value);

@@ -5,7 +5,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -128,7 +127,10 @@ class ModelReader {
   TensorSource take(const TensorKey& key) {
     const bool in_moe = detail::is_expert(key.role) || key.role == TensorRole::router;
     if (in_moe && table_.contains(fused_prefix(key.layer) + kGateUp)) return take_fused(key);
-    const std::string name = detail::hf_name_of(key);
+    return take(key, detail::hf_name_of(key));
+  }
+
+  TensorSource take(const TensorKey& key, const std::string& name) {
     if (quantisation_ && !detail::is_norm(key.role) && key.role != TensorRole::embedding) {
       if (auto source = detail::take_quantised(*quantisation_, table_, name,
                                                detail::shape_of(key.role, config_))) {
@@ -153,10 +155,15 @@ class ModelReader {
     return {view, {tensor.name, tensor.type, view.bytes()}};
   }
 
-  TensorSource take_rows(const std::string& name, const std::vector<std::size_t>& shape,
-                         std::size_t first, std::size_t count) {
-    TensorSource source = take(name, shape);
-    source.view = source.view.row_block(first, count);
+  TensorSource take_rows(const std::string& name, const detail::StackedRows& rows,
+                         detail::MatrixShape shape) {
+    if (quantisation_) {
+      if (auto source = detail::take_quantised(*quantisation_, table_, name, rows, shape)) {
+        return *std::move(source);
+      }
+    }
+    TensorSource source = take(name, {rows.n_matrices, rows.matrix_rows, shape.cols});
+    source.view = source.view.row_block(rows.matrix * rows.matrix_rows + rows.first_row, shape.rows);
     source.stored.bytes = source.view.bytes();
     return source;
   }
@@ -165,18 +172,14 @@ class ModelReader {
   /// gate rows above its up rows.
   TensorSource take_fused(const TensorKey& key) {
     const std::string prefix = fused_prefix(key.layer);
-    const auto& [n_experts, ffn, hidden] =
-        std::tie(config_.n_experts, config_.ffn, config_.hidden);
-    if (key.role == TensorRole::router) {
-      return take(prefix + "gate.weight", detail::hf_shape_of(key.role, config_));
-    }
+    if (key.role == TensorRole::router) return take(key, prefix + "gate.weight");
+    const std::size_t n = config_.n_experts;
+    const detail::MatrixShape shape = detail::shape_of(key.role, config_);
     if (key.role == TensorRole::expert_down) {
-      return take_rows(prefix + "experts.down_proj", {n_experts, hidden, ffn}, key.expert * hidden,
-                       hidden);
+      return take_rows(prefix + "experts.down_proj", {n, shape.rows, key.expert, 0}, shape);
     }
     const std::size_t half = key.role == TensorRole::expert_gate ? 0 : 1;
-    return take_rows(prefix + kGateUp, {n_experts, 2 * ffn, hidden}, (2 * key.expert + half) * ffn,
-                     ffn);
+    return take_rows(prefix + kGateUp, {n, 2 * shape.rows, key.expert, half * shape.rows}, shape);
   }
 
   static std::string fused_prefix(std::size_t layer) {

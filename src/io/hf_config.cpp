@@ -205,12 +205,22 @@ std::string to_hf_config_json(const Config& config, DType dtype) {
   return object.dump(2) + "\n";
 }
 
-std::string to_hf_generation_config_json(const Config& config) {
-  const json object = {
+std::string to_hf_generation_config_json(const Config& config, const GenerationDefaults& defaults) {
+  json object = {
       {"_from_model_config", true},
       {"bos_token_id", config.bos_id},
       {"eos_token_id", config.eos_ids.size() == 1 ? json(config.eos_ids[0]) : json(config.eos_ids)},
   };
+  const auto add = [&object](const char* key, const auto& value) {
+    if (value) object[key] = *value;
+  };
+  add("do_sample", defaults.do_sample);
+  add("temperature", defaults.temperature);
+  add("top_k", defaults.top_k);
+  add("top_p", defaults.top_p);
+  add("min_p", defaults.min_p);
+  add("repetition_penalty", defaults.repetition_penalty);
+  add("max_new_tokens", defaults.max_new_tokens);
   return object.dump(2) + "\n";
 }
 

@@ -109,11 +109,11 @@ class PackedReader {
   std::size_t bytes_ = 0;
 };
 
-/// The weights that share a scale, from its shape.
+using Shape = std::vector<std::size_t>;
+
+/// The weights that share a scale, from the shape `found` of a matrix's scales.
 HfQuantisation::Block block_of_scales(const HfQuantisation& quantisation, const FileTensor& scales,
-                                      MatrixShape shape) {
-  using Shape = std::vector<std::size_t>;
-  const Shape& found = scales.shape;
+                                      const Shape& found, MatrixShape shape) {
   if (found.empty() || found == Shape{1} || found == Shape{1, 1}) return {shape.rows, shape.cols};
   if (found == Shape{shape.rows} || found == Shape{shape.rows, 1}) return {1, shape.cols};
   if (const auto& block = quantisation.block) {
@@ -122,42 +122,77 @@ HfQuantisation::Block block_of_scales(const HfQuantisation& quantisation, const 
     if (found == expected) return *block;
   }
   fail(scales, "expected one scale, one for each of " + std::to_string(shape.rows) +
-                   " rows, or one for each block, found shape " + shape_text(found));
+                   " rows, or one for each block, found shape " + shape_text(scales.shape));
 }
 
-/// `name` is "x.weight".
+/// The shape of one matrix's scales, of several matrices' that have each their own.
+Shape scales_of_one(const FileTensor& scales, std::size_t n_matrices) {
+  if (scales.shape.empty() || scales.shape[0] != n_matrices) {
+    fail(scales, "expected scales for each of " + std::to_string(n_matrices) + " matrices, found shape " +
+                     shape_text(scales.shape));
+  }
+  return Shape(scales.shape.begin() + 1, scales.shape.end());
+}
+
+TensorSource fp8_source(const FileTensor& codes, const FileTensor& scales, const Fp8Matrix& matrix) {
+  const std::size_t n_blocks = (matrix.rows + matrix.block_rows - 1) / matrix.block_rows *
+                               ((matrix.cols + matrix.block_cols - 1) / matrix.block_cols);
+  return {{nullptr, Fp8Matrix::kDType, matrix.rows, matrix.cols},
+          {codes.name, codes.type, matrix.rows * matrix.cols + n_blocks * size_of(*scales.dtype)},
+          [matrix] { return decode(matrix); }};
+}
+
+/// `name` is "x.weight", or that of a stack of matrices.
 std::optional<TensorSource> take_fp8(const HfQuantisation& quantisation, TensorTable& table,
-                                     const std::string& name, MatrixShape shape) {
+                                     const std::string& name, const std::optional<StackedRows>& stack,
+                                     MatrixShape shape) {
   if (table.shape_of(name + "_scale") == nullptr && table.shape_of(name + "_scale_inv") == nullptr) {
     return std::nullopt;
   }
-  const FileTensor& codes = table.take(name, {shape.rows, shape.cols});
+  const StackedRows place = stack.value_or(StackedRows{1, shape.rows, 0, 0});
+  const FileTensor& codes = table.take(name, stack ? Shape{place.n_matrices, place.matrix_rows, shape.cols}
+                                                   : Shape{shape.rows, shape.cols});
   require_type(codes, "F8_E4M3");
   const std::string scale_name =
       name + (table.contains(name + "_scale") ? "_scale" : "_scale_inv");
   const FileTensor& scales = table.take(scale_name, *table.shape_of(scale_name));
   if (!scales.dtype) as_weight(scales);  // throws
-  const auto [block_rows, block_cols] = block_of_scales(quantisation, scales, shape);
+  const Shape found = stack ? scales_of_one(scales, place.n_matrices) : scales.shape;
+  const auto [block_rows, block_cols] =
+      block_of_scales(quantisation, scales, found, {place.matrix_rows, shape.cols});
   const std::string base = name.substr(0, name.rfind('.') + 1);
-  for (const char* part : {"input_scale", "output_scale"}) table.tolerate(base + part);
-  const Fp8Matrix matrix{shape.rows,    shape.cols, codes.bytes.data(), scales.bytes.data(),
-                         *scales.dtype, block_rows, block_cols};
-  return TensorSource{{nullptr, Fp8Matrix::kDType, shape.rows, shape.cols},
-                      {codes.name, codes.type, codes.bytes.size() + scales.bytes.size()},
-                      [matrix] { return decode(matrix); }};
+  for (const char* part : {"input_scale", "output_scale", "activation_scale"}) table.tolerate(base + part);
+  table.tolerate(name + "_activation_scale");  // of a stack
+  const std::size_t first_row = place.matrix * place.matrix_rows + place.first_row;
+  return fp8_source(codes, scales,
+                    {.rows = shape.rows,
+                     .cols = shape.cols,
+                     .codes = codes.bytes.data() + first_row * shape.cols,
+                     .scales = scales.bytes.data() + place.matrix * (scales.bytes.size() / place.n_matrices),
+                     .scale_type = *scales.dtype,
+                     .block_rows = block_rows,
+                     .block_cols = block_cols,
+                     .first_row = place.first_row});
 }
 
 }  // namespace
 
 std::optional<TensorSource> take_quantised(const HfQuantisation& quantisation, TensorTable& table,
                                            const std::string& name, MatrixShape shape) {
-  if (quantisation.method == Method::fp8) return take_fp8(quantisation, table, name, shape);
+  if (quantisation.method == Method::fp8) return take_fp8(quantisation, table, name, std::nullopt, shape);
   const std::string base = name.substr(0, name.rfind('.') + 1);
   if (!table.contains(base + "qweight")) {
     tolerate_zero_bias(table, base + "bias", shape.rows);
     return std::nullopt;
   }
   return PackedReader(quantisation, table, base, shape).read();
+}
+
+std::optional<TensorSource> take_quantised(const HfQuantisation& quantisation, TensorTable& table,
+                                           const std::string& name, const StackedRows& rows,
+                                           MatrixShape shape) {
+  if (quantisation.method != Method::fp8) return std::nullopt;
+  return take_fp8(quantisation, table, name, rows, shape);
 }
 
 }  // namespace mixtral::detail

@@ -18,4 +18,14 @@ namespace mixtral::detail {
 std::optional<TensorSource> take_quantised(const HfQuantisation& quantisation, TensorTable& table,
                                            const std::string& name, MatrixShape shape);
 
+/// Rows of one of several matrices that lie on top of each other in a tensor [n_matrices, matrix_rows, ..].
+struct StackedRows {
+  std::size_t n_matrices, matrix_rows;
+  std::size_t matrix, first_row;
+};
+
+/// Likewise for `shape` of such a tensor, as transformers 5 holds experts in memory: FP8 alone is stored so.
+std::optional<TensorSource> take_quantised(const HfQuantisation& quantisation, TensorTable& table,
+                                           const std::string& name, const StackedRows& rows, MatrixShape shape);
+
 }  // namespace mixtral::detail

@@ -74,7 +74,7 @@ void write_files(const Checkpoint& source, DType dtype, const fs::path& director
   detail::write_text(directory / "config.json", config_json(source, dtype));
   detail::write_text(directory / "generation_config.json",
                      source.file("generation_config.json")
-                         .value_or(to_hf_generation_config_json(source.config())));
+                         .value_or(to_hf_generation_config_json(source.config(), source.generation_defaults())));
   bool has_tokenizer = false;
   for (const std::string_view name : kTokenizerFiles) {
     const auto text = source.file(name);

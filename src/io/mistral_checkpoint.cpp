@@ -1,6 +1,7 @@
 #include "io/mistral_checkpoint.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 #include <string>
@@ -29,6 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kParams = "params.json";
+constexpr std::string_view kTokenizer = "tokenizer.model", kVersion = ".v";
 
 /// By role; after the prefix of the layer, and for experts after that of the expert.
 constexpr const char* kNames[] = {
@@ -202,19 +204,40 @@ class ModelReader {
   TensorTable& table_;
 };
 
+/// "tokenizer.model.v3" -> 3
+std::optional<unsigned> tokenizer_version(std::string_view name) {
+  name.remove_prefix(kTokenizer.size() + kVersion.size());
+  unsigned version = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), version);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return version;
+}
+
 /// The files of `directory`, and what a Hugging Face directory would say in those that Mistral hasn't.
 std::function<std::optional<std::string>(std::string_view)> model_files(const fs::path& directory,
                                                                         const Config& config,
                                                                         DType dtype) {
-  return [in_directory = files_in(directory), config,
+  return [in_directory = files_in(directory), tokenizer = mistral_tokenizer_name(directory), config,
           dtype](std::string_view name) -> std::optional<std::string> {
     if (name == "config.json") return to_hf_config_json(config, dtype);
     if (name == "generation_config.json") return to_hf_generation_config_json(config);
-    return in_directory(name);
+    return in_directory(name == kTokenizer ? tokenizer : name);
   };
 }
 
 }  // namespace
+
+std::string mistral_tokenizer_name(const fs::path& directory) {
+  std::string newest(kTokenizer);
+  unsigned newest_version = 0;
+  for (const std::string& name : find_files(directory, std::string(kTokenizer) + std::string(kVersion), "")) {
+    const auto version = tokenizer_version(name);
+    if (!version || *version < newest_version) continue;
+    newest = name;
+    newest_version = *version;
+  }
+  return newest;
+}
 
 bool is_mistral_checkpoint(const fs::path& directory) {
   return is_there(directory / kParams) && !is_there(directory / "model.safetensors") &&

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "mixtral/io/checkpoint.hpp"
 
@@ -10,6 +11,10 @@ namespace mixtral::detail {
 
 /// True when `directory` holds such a checkpoint and no Hugging Face one.
 bool is_mistral_checkpoint(const std::filesystem::path& directory);
+
+/// Of a directory's SentencePiece models the one to take: the newest tokenizer.model.vN, else tokenizer.model. A
+/// name with a version says which one the model was trained with, whatever lies beside it.
+std::string mistral_tokenizer_name(const std::filesystem::path& directory);
 
 /// Throws Error naming the file, and the tensor or key, at fault.
 std::unique_ptr<Checkpoint> open_mistral_checkpoint(const std::filesystem::path& directory,

@@ -5,7 +5,8 @@
 
 namespace mixtral::detail {
 
-/// A new, empty directory beside `target`, removed with all it holds unless `commit` renames it.
+/// A new, empty directory beside `target`, removed with all it holds unless `commit` renames it. Those for the
+/// same target that killed processes left are removed, too.
 class TemporaryDirectory {
  public:
   /// Throws Error(invalid_argument) when something of the name `target` exists, Error(io) when the
@@ -22,6 +23,7 @@ class TemporaryDirectory {
 
  private:
   std::filesystem::path target_, path_;
+  int lock_ = -1;  // descriptor of the directory; its lock tells that it isn't abandoned
   bool committed_ = false;
 };
 

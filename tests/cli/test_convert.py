@@ -167,6 +167,18 @@ class HuggingFaceOut(NativeTest):
         report = self.json("convert", source, path, "--to", "hf", *options)
         return path, report
 
+    def test_what_a_killed_conversion_left_goes_with_the_next(self):
+        directory = self.synth("slow", SLOW_SHAPE)
+        process = subprocess.Popen(command_line("convert", directory, self.scratch / "hf", "--to", "hf"),
+                                   env=environment())
+        self.wait_until(lambda: len(os.listdir(self.scratch)) > 1, process)
+        process.kill()
+        process.wait(timeout=120)
+        left = set(os.listdir(self.scratch)) - {"slow"}
+        self.assertEqual(len(left), 1, left)
+        self.convert_to_hf(MODEL)
+        self.assertEqual(set(os.listdir(self.scratch)), {"slow", "hf"})
+
     def test_round_trip(self):
         packed = self.convert(MODEL, "bf16")
         path, report = self.convert_to_hf(packed)

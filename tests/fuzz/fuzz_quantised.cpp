@@ -1,5 +1,6 @@
 // Any quantization_config and any tensors give a matrix of the right shape, which decodes, or an Error. The
-// input is a config.json, a zero byte, and a safetensors file.
+// input is a config.json, a zero byte, and a safetensors file with "x.weight" or its parts, or with "stack", of which
+// the matrix is a part.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     detail::TensorTable table;
     table.add(tensors_of(std::as_bytes(std::span(zero + 1, data + size)), file));
     constexpr detail::MatrixShape kShape = {32, 64};
-    const auto source = detail::take_quantised(*quantisation, table, "x.weight", kShape);
+    constexpr detail::StackedRows kPart = {.n_matrices = 2, .matrix_rows = 64, .matrix = 1, .first_row = 32};
+    const auto source = table.contains("stack")
+                            ? detail::take_quantised(*quantisation, table, "stack", kPart, kShape)
+                            : detail::take_quantised(*quantisation, table, "x.weight", kShape);
     if (!source) return 0;
     check(source->view.rows == kShape.rows && source->view.cols == kShape.cols);
     const LoadedTensor tensor = source->decode();

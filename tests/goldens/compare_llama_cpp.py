@@ -116,7 +116,7 @@ def main():
         scratch = pathlib.Path(scratch)
         ours = Ours(command, scratch)
         print("written by mixtral convert:")
-        for to in "f32", "f16", "bf16", "q8_0", "q4_k_m":
+        for to in "f32", "f16", "bf16", "q8_0", "q4_k_m", "nvfp4", "tq1_0", "tq2_0":
             path = scratch / f"{to}.gguf"
             ours.run("convert", model, path, "--to", to)
             compare(to, ours, path)

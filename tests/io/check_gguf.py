@@ -84,8 +84,22 @@ def field(reader, key):
     return reader.fields[key].contents()
 
 
+def size_label(reader):
+    """As the package's writer counts."""
+    shared, experts = 0, 0
+    for tensor in reader.tensors:
+        size = int(np.prod(tensor.shape))
+        if "_exps." in tensor.name:
+            experts += size // int(tensor.shape[2])
+        else:
+            shared += size
+    count = field(reader, "llama.expert_count")
+    return gguf.size_label(shared + count * experts, shared, experts, count)
+
+
 def check_metadata(model, path):
     reader = gguf.GGUFReader(path)
+    assert field(reader, "general.size_label") == size_label(reader), field(reader, "general.size_label")
     config = model.config
     for key, value in {
             "general.architecture": "llama", "llama.block_count": config["num_hidden_layers"],
@@ -114,6 +128,26 @@ def check_metadata(model, path):
     assert field(reader, "tokenizer.chat_template") == template
 
 
+def check_generation(model, scratch):
+    """The keys of ends and of sampling, as the package calls them."""
+    copy = scratch / "sampled"
+    copy.mkdir()
+    for file in model.directory.iterdir():
+        (copy / file.name).symlink_to(file.resolve())
+    (copy / "generation_config.json").unlink()
+    (copy / "generation_config.json").write_text(json.dumps({
+        "eos_token_id": [2, 7, 9], "do_sample": True, "temperature": 0.5, "top_k": 40, "top_p": 0.75,
+        "min_p": 0.25, "repetition_penalty": 1.5}))
+    path = scratch / "sampled.gguf"
+    model.run("convert", copy, path, "--to", "bf16")
+    reader = gguf.GGUFReader(path)
+    keys, general = gguf.Keys.Tokenizer, gguf.Keys.General
+    for key, value in {keys.EOS_ID: 2, keys.EOT_ID: 7, keys.EOM_ID: 9, general.SAMPLING_TEMP: 0.5,
+                       general.SAMPLING_TOP_K: 40, general.SAMPLING_TOP_P: 0.75, general.SAMPLING_MIN_P: 0.25,
+                       general.SAMPLING_PENALTY_REPEAT: 1.5}.items():
+        assert field(reader, key) == value, f"{key}: {field(reader, key)}"
+
+
 def check_read(model, scratch, expected):
     for expert_by_expert in False, True:
         path = scratch / "package.gguf"
@@ -137,6 +171,7 @@ def main():
         model.run("convert", path, again, "--to", "q4_k_s")
         for (name, kind, first), (_, _, second) in zip(read_tensors(path), read_tensors(again)):
             assert (first == second).all(), f"{name} ({kind}) changed"
+        check_generation(model, scratch)
         check_read(model, scratch, expected)
 
 

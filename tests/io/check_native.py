@@ -35,7 +35,11 @@ FIELDS = {
     "iq4_nl": (18, [(2, 4, 4), (0, 2, 1)]),
     "iq4_xs": (136, [(8, 4, 32), (4, 4, 1), (2, 2, 1), (0, 2, 1)]),
     "mxfp4": (17, [(1, 4, 4), (0, 1, 1)]),
+    "nvfp4": (36, [(4, 4, 8), (0, 4, 1)]),
+    "tq1_0": (54, [(0, 4, 12), (48, 4, 1), (52, 2, 1)]),
+    "tq2_0": (66, [(0, 4, 16), (64, 2, 1)]),
 }
+COARSE_BITS = {"nvfp4": 3, "tq1_0": 1, "tq2_0": 1}
 NAMES = {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
          "attention_query": "self_attn.q_proj", "attention_key": "self_attn.k_proj",
          "attention_value": "self_attn.v_proj", "attention_output": "self_attn.o_proj",
@@ -159,7 +163,7 @@ def check(command, directory, to):
             if dtype in ["f32", "bf16"]:
                 assert (values == exact).all(), name
                 continue
-            bits = int(dtype.lstrip("imxfpq")[0])
+            bits = COARSE_BITS.get(dtype) or int(dtype.lstrip("imxfpq")[0])
             error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact ** 2))
             assert error < 2 ** (1 - bits), f"{name}: {error}"
         check_files(path, directory)
@@ -170,9 +174,12 @@ def main():
     command, *directories = sys.argv[1:]
     for directory in directories:
         directory = pathlib.Path(directory)
-        width = json.loads((directory / "config.json").read_text())["hidden_size"]
+        config = json.loads((directory / "config.json").read_text())
+        widths = [config["hidden_size"], config["intermediate_size"],
+                  config["num_attention_heads"] * config.get("head_dim", 0)]
         for to in ["f32", *FIELDS]:
-            if width % 256 == 0 or to[-1] not in "ks":
+            elements, _ = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[to.upper()]]
+            if all(width % elements == 0 for width in widths):
                 check(command, directory, to)
 
 

@@ -95,13 +95,13 @@ std::string with_metadata(const detail::GgufMetadataWriter& metadata) {
   return test::read_file(dir / "file.gguf");
 }
 
-detail::GgufMetadataWriter model_metadata() {
+detail::GgufMetadataWriter model_metadata(std::uint32_t hidden = 32) {
   detail::GgufMetadataWriter metadata;
   metadata.add("general.architecture", "llama");
   for (const auto& [key, value] :
        std::vector<std::pair<const char*, std::uint32_t>>{{"llama.block_count", 1},
                                                           {"llama.context_length", 64},
-                                                          {"llama.embedding_length", 32},
+                                                          {"llama.embedding_length", hidden},
                                                           {"llama.feed_forward_length", 64},
                                                           {"llama.attention.head_count", 4},
                                                           {"llama.expert_count", 3},
@@ -202,6 +202,22 @@ TEST_CASE("tensors of a GGUF file that are missing, too many or of a type that c
     return test::GgufBytes().tensor(name, 32, 32, type, 0).bytes().substr(0, 8 + name.size() + 4 + 16 + 4);
   };
   require_refused(ErrorCode::format, info(8), info(20), {"bad.gguf", "expected it at byte"});  // shorter
+}
+
+TEST_CASE("types from llama.cpp's tables, and scales of whole tensors, are refused with a way out") {
+  const test::TempDir dir;
+  const auto metadata = model_metadata(256);
+  const auto write = [&](std::uint64_t n_tensors) {
+    return test::GgufBytes().header(n_tensors, metadata.count()).raw(metadata.bytes());
+  };
+  auto table = write(1).tensor("token_embd.weight", 256, 10, 18, 0);
+  test::write_file(dir / "iq3_xxs.gguf", table.align(32).zeros(10 * 98).bytes());
+  require_error(ErrorCode::unsupported, {"token_embd.weight", "IQ3_XXS", "llama.cpp's own", "Q2_K", "llama-quantize"},
+                [&] { open_checkpoint(dir / "iq3_xxs.gguf"); });
+  auto scaled = write(2).tensor("token_embd.weight", 256, 10, 40, 0).tensor("token_embd.scale", 1, 1, 0, 1440);
+  test::write_file(dir / "scaled.gguf", scaled.align(32).zeros(1440 + 4).bytes());
+  require_error(ErrorCode::unsupported, {"token_embd.weight", "token_embd.scale", "original model"},
+                [&] { open_checkpoint(dir / "scaled.gguf"); });
 }
 
 TEST_CASE("a norm or router in a quantised type is widened") {

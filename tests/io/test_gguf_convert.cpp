@@ -10,6 +10,7 @@
 #include "io/support/models.hpp"
 #include "mixtral/core/thread_pool.hpp"
 #include "mixtral/io/gguf.hpp"
+#include "mixtral/io/hf_config.hpp"
 #include "mixtral/text/tokenizer.hpp"
 #include "support/errors.hpp"
 #include "support/temp_dir.hpp"
@@ -38,7 +39,7 @@ std::size_t interleaved(std::size_t row, std::size_t head_dim) {
 /// Requires that `file` holds what `source`, which has half-split heads, becomes in the types of the recipe.
 void require_written(const Checkpoint& source, const Checkpoint& file, const Recipe& recipe) {
   Config expected_config = source.config();
-  expected_config.eos_ids = {expected_config.eos_ids.front()};  // the format has room for one
+  if (expected_config.eos_ids.size() > 3) expected_config.eos_ids.resize(3);  // more have no keys
   REQUIRE(file.config() == expected_config);
   REQUIRE(file.rotary_order() == RotaryOrder::interleaved);
   for (const TensorType& tensor : apply_recipe(recipe, source.config())) {
@@ -188,6 +189,41 @@ TEST_CASE("the tokenizer survives in GGUF files, from tokenizer.model as from to
       REQUIRE(actual->kind(id) == expected->kind(id));
     }
   }
+}
+
+TEST_CASE("all ids that end a text, and how to sample, survive in GGUF files") {
+  const test::TempDir dir;
+  test::write_model(dir / "model", test::small_config(64, 96));
+  const auto convert = [&](const std::string& generation) {
+    test::write_file(dir / "model/generation_config.json", generation);
+    to_gguf(dir / "model", dir / "out.gguf", "bf16");
+    return open_checkpoint(dir / "out.gguf");
+  };
+  const auto sampled = convert(R"({"eos_token_id":[2,7,9],"do_sample":true,"temperature":0.6,"top_k":40,)"
+                               R"("top_p":0.9,"min_p":0.05,"repetition_penalty":1.1})");
+  REQUIRE(sampled->config().eos_ids == std::vector<TokenId>{2, 7, 9});
+  const GenerationDefaults& defaults = sampled->generation_defaults();
+  REQUIRE(defaults.do_sample == true);
+  REQUIRE(defaults.temperature == 0.6);
+  REQUIRE(defaults.top_k == std::size_t{40});
+  REQUIRE(defaults.top_p == 0.9);
+  REQUIRE(defaults.min_p == 0.05);
+  REQUIRE(defaults.repetition_penalty == 1.1);
+  const auto text = *sampled->file("generation_config.json");
+  const HfGenerationConfig written = parse_hf_generation_config(text, "generation_config.json");
+  REQUIRE(written.eos_ids == sampled->config().eos_ids);
+  REQUIRE(written.defaults.do_sample == true);
+  REQUIRE(written.defaults.temperature == 0.6);
+  REQUIRE(written.defaults.top_k == std::size_t{40});
+
+  const auto four = convert(R"({"eos_token_id":[2,7,9,11],"do_sample":false,"temperature":0.6})");
+  REQUIRE(four->config().eos_ids == std::vector<TokenId>{2, 7, 9});  // there are three keys
+  REQUIRE(four->generation_defaults().do_sample == false);
+  REQUIRE_FALSE(four->generation_defaults().temperature);
+
+  const auto silent = convert(R"({"eos_token_id":2,"temperature":0.6})");  // transformers doesn't sample
+  REQUIRE_FALSE(silent->generation_defaults().do_sample);
+  REQUIRE_FALSE(silent->generation_defaults().temperature);
 }
 
 TEST_CASE("a vocabulary smaller than the model is filled up, a larger one refused") {

@@ -79,6 +79,53 @@ struct Quantised : test::TempDir {
   }
 };
 
+/// Blocks of 24 rows of scales as blocks of 8.
+void refine(Part& scales, const Part& weight) {
+  const std::size_t rows = (weight.shape[0] + 7) / 8, row_bytes = scales.shape[1] * sizeof(float);
+  Bytes finer;
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto from = scales.bytes.begin() + static_cast<std::ptrdiff_t>(row / 3 * row_bytes);
+    finer.insert(finer.end(), from, from + static_cast<std::ptrdiff_t>(row_bytes));
+  }
+  scales.shape[0] = rows;
+  scales.bytes = std::move(finer);
+}
+
+/// One scale as that of `n` rows.
+Part repeated(const Part& scale, std::size_t n) {
+  Part rows{scale.dtype, {n, 1}, {}};
+  for (std::size_t i = 0; i < n; ++i) rows.bytes.insert(rows.bytes.end(), scale.bytes.begin(), scale.bytes.end());
+  return rows;
+}
+
+/// Puts `part` below what `stack` holds.
+void append(Part& stack, const Part& part) {
+  stack.dtype = part.dtype;
+  if (stack.shape.empty()) stack.shape = {0, part.shape[1]};
+  stack.shape[0] += part.shape[0];
+  stack.bytes.insert(stack.bytes.end(), part.bytes.begin(), part.bytes.end());
+}
+
+/// The 2 experts of layer 0 as transformers 5 holds them in memory; `end` is that of their names or of their
+/// scales'.
+void fuse(std::map<std::string, Part>& parts, const std::string& end) {
+  const std::string old = "model.layers.0.block_sparse_moe.experts.", prefix = "model.layers.0.mlp.experts.";
+  for (const auto& [stack, matrices] :
+       {std::pair("gate_up_proj", std::vector{"w1", "w3"}), std::pair("down_proj", std::vector{"w2"})}) {
+    Part all;
+    for (const char* expert : {"0", "1"}) {
+      for (const char* matrix : matrices) {
+        const auto part = parts.extract(old + expert + "." + matrix + ".weight" + end);
+        const std::size_t rows = matrix == std::string("w2") ? 32 : 64;
+        append(all, part.mapped().shape.empty() ? repeated(part.mapped(), rows) : part.mapped());
+        parts.erase(old + expert + "." + matrix + ".input_scale");
+      }
+    }
+    all.shape = {2, all.shape[0] / 2, all.shape[1]};
+    parts[prefix + stack + end] = all;
+  }
+}
+
 std::vector<std::byte> bytes_of(const LoadedTensor& tensor) {
   return {tensor.view.data, tensor.view.data + tensor.view.bytes()};
 }
@@ -142,6 +189,50 @@ TEST_CASE("a quantised checkpoint becomes a native file") {
     test::pack(kCheckpoints / name, packed, "f32");
     test::require_same_weights(*open_checkpoint(kCheckpoints / name), NativeCheckpoint(packed));
   }
+}
+
+TEST_CASE("FP8 experts of transformers 5, stacked in one tensor, decode like those on their own") {
+  for (const char* name : {"fp8", "fp8_blocks", "fp8_rows"}) {
+    INFO(name);
+    const Quantised fused(name);
+    const bool in_blocks = name == std::string("fp8_blocks");
+    // Blocks of 24 rows as blocks of 8: gate and up rows, 64 each, have whole ones.
+    if (in_blocks) fused.edit_config("24,\n      24", "8,\n      24");
+    fused.edit([&](auto& parts) {
+      if (in_blocks) {
+        for (auto& [tensor, part] : parts) {
+          if (tensor.ends_with("_scale_inv")) refine(part, parts.at(tensor.substr(0, tensor.rfind("_scale_inv"))));
+        }
+      }
+      fuse(parts, "");
+      fuse(parts, in_blocks ? "_scale_inv" : "_scale");
+      parts["model.layers.0.mlp.gate.weight"] = parts.extract("model.layers.0.block_sparse_moe.gate.weight").mapped();
+    });
+    const auto expected = open_checkpoint(kCheckpoints / name), actual = open_checkpoint(fused.path());
+    test::require_same_weights(*actual, *expected);
+    const StoredTensor up = actual->stored({TensorRole::expert_up, 0, 1});
+    REQUIRE(up.name == "model.layers.0.mlp.experts.gate_up_proj");
+    REQUIRE(up.type == "F8_E4M3");
+    fused.reshape("model.layers.0.mlp.experts.down_proj" + std::string(in_blocks ? "_scale_inv" : "_scale"), {3, 1, 1},
+                  "F32");
+    fused.fails(ErrorCode::format, {"down_proj", "matrices", "[3, 1, 1]"});
+  }
+}
+
+TEST_CASE("a part of an FP8 matrix that begins inside a block") {
+  std::vector<std::byte> codes(5 * 2, std::byte{0x38});  // 1
+  const float scales[] = {1, 2, 3, 4};                   // of rows 0 .. 3 and 4 .. 7, of each column
+  const auto decoded = detail::decode({.rows = 5,
+                                       .cols = 2,
+                                       .codes = codes.data(),
+                                       .scales = reinterpret_cast<const std::byte*>(scales),
+                                       .scale_type = DType::f32,
+                                       .block_rows = 4,
+                                       .block_cols = 1,
+                                       .first_row = 2});
+  std::vector<float> values(10);
+  quant::dequantise(DType::bf16, decoded.view.data, values);
+  REQUIRE(values == std::vector<float>{1, 2, 1, 2, 3, 4, 3, 4, 3, 4});
 }
 
 TEST_CASE("every E4M3 number") {

@@ -3,6 +3,7 @@
 #include "io/mistral_config.hpp"
 #include "io/support/checkpoints.hpp"
 #include "io/support/files.hpp"
+#include "mixtral/generate/model.hpp"
 #include "mixtral/io/hf_config.hpp"
 #include "support/errors.hpp"
 #include "support/temp_dir.hpp"
@@ -75,6 +76,32 @@ TEST_CASE("tensors lie in the file where they can") {
   const auto strided = open_checkpoint(kCheckpoints / "strided");
   REQUIRE(strided->tensor({TensorRole::query, 0}).data == nullptr);
   REQUIRE(strided->tensor({TensorRole::final_norm}).data == nullptr);
+}
+
+TEST_CASE("of an original checkpoint's tokenizers the newest version counts, else the one without") {
+  const Original original("safetensors");
+  const auto tokenizer = [&] { return open_checkpoint(original.path())->file("tokenizer.model"); };
+  REQUIRE_FALSE(tokenizer());
+  test::write_file(original / "tokenizer.model", "plain");
+  REQUIRE(tokenizer() == "plain");
+  test::write_file(original / "tokenizer.model.v3", "third");
+  REQUIRE(tokenizer() == "third");
+  for (const char* name : {"tokenizer.model.v2", "tokenizer.model.v", "tokenizer.model.v9x", "tokenizer.model.bak"}) {
+    test::write_file(original / name, "other");
+  }
+  REQUIRE(tokenizer() == "third");
+  test::write_file(original / "tokenizer.model.v11", "eleventh");
+  REQUIRE(tokenizer() == "eleventh");
+  fs::remove(original / "tokenizer.model");
+  REQUIRE(tokenizer() == "eleventh");
+}
+
+TEST_CASE("a tokenizer with a version in its name is found without weights, too") {
+  const test::TempDir dir;
+  test::write_file(dir / "params.json", kParams);
+  fs::copy_file(fs::path(MIXTRAL_EXAMPLES_DIR) / "models/pocket-mixtral/tokenizer.model", dir / "tokenizer.model.v3");
+  test::write_file(dir / "tokenizer.model", "no model");
+  REQUIRE(load_tokenizer(dir.path())->vocab_size() == 2048);
 }
 
 TEST_CASE("an original checkpoint describes itself as Hugging Face would") {

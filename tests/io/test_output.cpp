@@ -7,6 +7,7 @@
 
 #include "io/support/file_size_limit.hpp"
 #include "io/support/files.hpp"
+#include "io/temporary_directory.hpp"
 #include "mixtral/core/huge_pages.hpp"
 #include "mixtral/io/output_file.hpp"
 #include "mixtral/io/safetensors.hpp"
@@ -17,6 +18,7 @@
 using namespace mixtral;
 using test::as_bytes;
 using test::require_error;
+namespace fs = std::filesystem;
 
 TEST_CASE("an output file appears when it is committed, and replaces the old one") {
   const test::TempDir dir;
@@ -73,6 +75,27 @@ TEST_CASE("names that a killed process left behind don't stand in the way") {
   file.append("text");
   file.commit();
   REQUIRE(test::read_file(dir / "a") == "text");
+}
+
+TEST_CASE("directories that killed conversions left are removed, and no others") {
+  const test::TempDir dir;
+  const detail::TemporaryDirectory living(dir / "out");
+  for (const char* name : {"out.tmp-123-0", "out.tmp-4000000-17"}) {
+    fs::create_directories(dir / name);
+    test::write_file(dir / name / "model.safetensors", "half");
+  }
+  const char* kOthers[] = {"out.tmp-", "out.tmp-1", "out.tmp-1-", "out.tmp-1-2x", "out.tmp-a-2", "other.tmp-1-2", "out"};
+  for (const char* name : kOthers) fs::create_directory(dir / name);
+  fs::remove(dir / "out");
+  fs::create_symlink(dir / "out.tmp-a-2", dir / "out.tmp-5-5");  // a link is none of ours
+  detail::TemporaryDirectory next(dir / "out");
+  REQUIRE_FALSE(fs::exists(dir / "out.tmp-123-0"));
+  REQUIRE_FALSE(fs::exists(dir / "out.tmp-4000000-17"));
+  REQUIRE(fs::exists(living.path()));
+  REQUIRE(fs::exists(dir / "out.tmp-5-5"));
+  for (const char* name : kOthers) REQUIRE(fs::exists(dir / name) == (name != std::string_view("out")));
+  next.commit();
+  REQUIRE(fs::is_directory(dir / "out"));
 }
 
 TEST_CASE("an output file that can't be made or written is an error") {

@@ -13,7 +13,7 @@ namespace mixtral::test {
 inline constexpr std::array kQuantisedTypes = {
     DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,   DType::q2_k,
     DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs,
-    DType::mxfp4};
+    DType::mxfp4, DType::nvfp4, DType::tq1_0, DType::tq2_0};
 
 inline std::vector<std::byte> quantised(DType dtype, std::span<const float> values) {
   std::vector<std::byte> bytes(bytes_of(dtype, values.size()));

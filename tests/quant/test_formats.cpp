@@ -33,10 +33,15 @@ std::vector<float> with_one_nan(std::vector<float> values) {
   return values;
 }
 
-/// All NaN, or infinities where the type has no NaN.
-bool none_is_finite(std::span<const float> values, bool infinite) {
-  return std::all_of(values.begin(), values.end(),
-                     [=](float v) { return infinite ? std::isinf(v) : std::isnan(v); });
+/// The largest that a type without NaN and infinities can hold.
+constexpr float kLargestNvfp4 = 448 * 6;
+
+/// All NaN, or what the type has instead.
+bool all_are_marked(DType dtype, std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [=](float v) {
+    if (dtype == DType::nvfp4) return v == kLargestNvfp4;
+    return dtype == DType::mxfp4 ? std::isinf(v) : std::isnan(v);
+  });
 }
 
 float largest_of(std::span<const float> values) {
@@ -71,9 +76,10 @@ TEST_CASE("blocks mean what the gguf package says, to the bit") {
   }
 }
 
-TEST_CASE("the simple types are quantised to the gguf package's bytes") {
+TEST_CASE("the simple types are quantised to the bytes of the gguf package and llama.cpp") {
   const auto weights = golden().floats("weights");
-  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::mxfp4}) {
+  for (const DType dtype : {DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::mxfp4,
+                            DType::nvfp4, DType::tq1_0, DType::tq2_0}) {
     const std::size_t block = block_of(dtype).bytes;
     const auto actual = quantised(dtype, weights);
     const auto expected = golden().bytes(std::string(name_of(dtype)) + ".quantised");
@@ -127,7 +133,7 @@ TEST_CASE("conversions write what they should, at any address") {
   }
 }
 
-TEST_CASE("a weight that isn't finite makes its block NaN or infinite, and no other block") {
+TEST_CASE("a weight that isn't finite makes its block NaN or infinite or the largest, and no other block") {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const DType dtype : kQuantisedTypes) {
     const std::size_t block = block_of(dtype).elements;
@@ -140,7 +146,7 @@ TEST_CASE("a weight that isn't finite makes its block NaN or infinite, and no ot
         values[at] = bad;
         const auto actual = through(dtype, values);
         const std::span<const float> view(actual);
-        REQUIRE(none_is_finite(view.subspan(block, block), dtype == DType::mxfp4));
+        REQUIRE(all_are_marked(dtype, view.subspan(block, block)));
         const std::span<const float> wanted(expected);
         REQUIRE(bit_difference(view.first(block), wanted.first(block)) == "");
         REQUIRE(bit_difference(view.last(block), wanted.last(block)) == "");
@@ -160,7 +166,7 @@ TEST_CASE("weights too large for a block's scale become its largest value") {
         for (std::size_t i = 0; i < values.size(); ++i) {
           REQUIRE(std::isfinite(actual[i]));
           // 65504 is the largest f16.
-          if (i != 3) REQUIRE(sign * actual[i] >= 65504);
+          if (i != 3) REQUIRE(sign * actual[i] >= (dtype == DType::nvfp4 ? kLargestNvfp4 : 65504));
         }
       }
     }

@@ -17,10 +17,11 @@ enum class DType : std::uint8_t {
   q8_0, q4_0, q4_1, q5_0, q5_1,
   q2_k, q3_k, q4_k, q5_k, q6_k,
   iq4_nl, iq4_xs,
-  mxfp4,
+  mxfp4, nvfp4,
+  tq1_0, tq2_0,
 };
 
-inline constexpr std::size_t kDTypeCount = 16;
+inline constexpr std::size_t kDTypeCount = 19;
 
 /// What a key/value cache can be stored in: the first types, so that tables can be indexed by DType.
 inline constexpr std::array kCacheDTypes = {DType::f32, DType::f16, DType::bf16, DType::q8_0};
@@ -41,6 +42,7 @@ inline constexpr DTypeTraits kDTypeTraits[kDTypeCount] = {
     {"q4_0", {32, 18}},   {"q4_1", {32, 20}},   {"q5_0", {32, 22}},   {"q5_1", {32, 24}},
     {"q2_k", {256, 84}},  {"q3_k", {256, 110}}, {"q4_k", {256, 144}}, {"q5_k", {256, 176}},
     {"q6_k", {256, 210}}, {"iq4_nl", {32, 18}}, {"iq4_xs", {256, 136}}, {"mxfp4", {32, 17}},
+    {"nvfp4", {64, 36}},  {"tq1_0", {256, 54}}, {"tq2_0", {256, 66}},
 };
 }  // namespace detail
 

@@ -31,7 +31,7 @@ HfGenerationConfig parse_hf_generation_config(std::string_view json, std::string
 /// The config.json of `config`, with both spellings of what transformers 4 and 5 spell differently.
 std::string to_hf_config_json(const Config& config, DType dtype);
 
-/// The generation_config.json of `config`.
-std::string to_hf_generation_config_json(const Config& config);
+/// The generation_config.json of `config`, with the defaults that are set.
+std::string to_hf_generation_config_json(const Config& config, const GenerationDefaults& defaults = {});
 
 }  // namespace mixtral

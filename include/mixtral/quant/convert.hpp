@@ -14,9 +14,10 @@ namespace mixtral::quant {
 /// Rounds `values`, a whole number of blocks of `dtype`, and writes bytes_of(dtype, values.size())
 /// bytes. Plain types round to the nearest, ties to even; f16 overflows to infinity.
 ///
-/// q8_0, q4_0, q4_1, q5_0 and q5_1 give the bytes of ggml's reference quantisers, the other
-/// types choose scales by least squares. What is larger than a block's scale in f16 allows becomes
-/// the largest value that the block can hold. A NaN or an infinity makes its whole block NaN.
+/// q8_0, q4_0, q4_1, q5_0, q5_1, mxfp4, nvfp4, tq1_0 and tq2_0 give the bytes of ggml's reference quantisers,
+/// the other types choose scales by least squares. What is larger than a block's scale in f16 allows becomes
+/// the largest value that the block can hold. A NaN or an infinity makes its whole block NaN; in
+/// mxfp4 infinite, and in nvfp4, which has neither, the largest value.
 void quantise(DType dtype, std::span<const float> values, std::byte* out) noexcept;
 
 /// Widens `values.size()` weights, a whole number of blocks of `dtype`, from the bytes of their

@@ -4,6 +4,7 @@
 #include "mixtral/quant/iq4_nl.hpp"
 #include "mixtral/quant/iq4_xs.hpp"
 #include "mixtral/quant/mxfp4.hpp"
+#include "mixtral/quant/nvfp4.hpp"
 #include "mixtral/quant/q2_k.hpp"
 #include "mixtral/quant/q3_k.hpp"
 #include "mixtral/quant/q4_0.hpp"
@@ -14,6 +15,8 @@
 #include "mixtral/quant/q5_k.hpp"
 #include "mixtral/quant/q6_k.hpp"
 #include "mixtral/quant/q8_0.hpp"
+#include "mixtral/quant/tq1_0.hpp"
+#include "mixtral/quant/tq2_0.hpp"
 
 namespace mixtral::quant {
 
@@ -33,6 +36,6 @@ struct FormatList {
 
 using AllFormats =
     FormatList<Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS,
-               MXFP4>;
+               MXFP4, NVFP4, TQ1_0, TQ2_0>;
 
 }  // namespace mixtral::quant

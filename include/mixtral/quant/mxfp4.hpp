@@ -1,10 +1,11 @@
-// MXFP4: 32 weights 2^(e - 128) * kValues[q] with 4-bit q, the format of the Open Compute Project.
+// MXFP4: 32 weights 2^(e - 128) * kE2M1Values[q] with 4-bit q, the format of the Open Compute Project.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "mixtral/quant/e2m1_values.hpp"
 #include "mixtral/quant/tile.hpp"
 #include "mixtral/quant/unpack.hpp"
 
@@ -22,26 +23,18 @@ struct MXFP4 {
   static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
                                          Field{offsetof(Block, e), 1, 1}};
 
-  /// Twice what the codes, floats of 1 sign, 2 exponent and 1 mantissa bit, stand for.
-  static constexpr std::int8_t kValues[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
 
   static constexpr std::size_t kScaleElements = 32;
-  static constexpr int kZero = 16;
-  static constexpr int kLargest = 28;
+  static constexpr int kZero = kE2M1Zero;
+  static constexpr int kLargest = kE2M1Largest;
   static constexpr bool kHasMin = false;
 
   template <class Arch>
   static void unpack(const TileBlock<Arch, MXFP4>& block, std::size_t, Unpacked<Arch>& out) noexcept {
-    constexpr std::array<std::uint8_t, 16> kBytes = [] {
-      std::array<std::uint8_t, 16> bytes{};
-      for (std::size_t i = 0; i < 16; ++i) bytes[i] = static_cast<std::uint8_t>(kValues[i] + kZero);
-      return bytes;
-    }();
     unpack_nibbles(block, 0, 0, out);
-    for (simd::Words<Arch>& word : out.quants) word = simd::lookup<Arch>(kBytes, word);
+    to_e2m1_values(out);
     // 2^(e - 128) may be subnormal: the product of two normal powers, of about half the exponent each.
     const simd::Words<Arch> e = block.bytes(1, 0);
     const simd::Words<Arch> half = e >> 1;
