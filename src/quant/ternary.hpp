@@ -1,6 +1,12 @@
 // What TQ1_0 and TQ2_0 share: weights of -d, 0 and d.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+
 #include "quant/fit.hpp"
 
 namespace mixtral::quant::detail {

@@ -452,8 +452,8 @@ struct WideWeights {
 
 /// The first n elements from 32 * index on, of kWidth rows from `row` on.
 template <class Arch, class F>
-void widen_weights(const std::byte* tile, std::uintptr_t ahead, std::size_t index, std::size_t n, std::size_t row,
-                   WideWeights& out) noexcept {
+void widen_weights(const std::byte* tile, std::uintptr_t ahead, std::size_t index, std::size_t n,
+                   std::size_t row, WideWeights& out) noexcept {
   using Block = quant::TileBlock<Arch, F>;
   const auto store = [&](std::size_t k, simd::Vec<Arch> value) {
     simd::store<Arch>(out.values[k] + row, value);
