@@ -71,10 +71,18 @@ void OutputFile::append(std::span<const std::byte> bytes) {
       continue;
     }
     const auto head = bytes.first(std::min(bytes.size(), kHugePage - pending_.size()));
+    pending_.reserve(kHugePage);
     pending_.insert(pending_.end(), head.begin(), head.end());
     bytes = bytes.subspan(head.size());
-    if (pending_.size() == kHugePage) write(std::exchange(pending_, {}));
+    if (pending_.size() == kHugePage) flush();
   }
+}
+
+void OutputFile::flush() {
+  std::vector<std::byte> bytes = std::exchange(pending_, {});  // after a failure they are gone
+  write(bytes);
+  bytes.clear();
+  pending_ = std::move(bytes);  // for its room
 }
 
 void OutputFile::write(std::span<const std::byte> bytes) {
@@ -87,7 +95,7 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 }
 
 void OutputFile::commit() {
-  write(std::exchange(pending_, {}));
+  flush();
   if (::fsync(descriptor_) != 0) throw_errno(path_, "write the file to the disk");
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "name the file");
   ::close(std::exchange(descriptor_, -1));

@@ -33,6 +33,7 @@ class OutputFile {
   void commit();
 
  private:
+  void flush();
   void write(std::span<const std::byte> bytes);
 
   std::filesystem::path path_, temporary_;
