@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "core/message.hpp"
@@ -41,10 +42,11 @@ void check_is_free(const fs::path& target) {
   }
 }
 
-/// A descriptor of the directory that holds a lock on it; -1 when it can't be had, as while another has it.
-int lock(const fs::path& directory) {
+/// A descriptor of the directory that holds a lock on it; -1 when it can't be had. `options`: LOCK_NB not to wait
+/// while another has it, or 0.
+int lock(const fs::path& directory, int options) {
   const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
+  if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | options) == 0) return descriptor;
   if (descriptor >= 0) ::close(descriptor);
   return -1;
 }
@@ -69,7 +71,7 @@ void remove_abandoned(const fs::path& target) {
     if (is_sibling(entry->path().filename().native(), target.filename().native())) found.push_back(entry->path());
   }
   for (const fs::path& path : found) {
-    const int descriptor = lock(path);
+    const int descriptor = lock(path, LOCK_NB);
     if (descriptor < 0) continue;
     fs::remove_all(path, error);
     ::close(descriptor);
@@ -79,14 +81,23 @@ void remove_abandoned(const fs::path& target) {
 }  // namespace
 
 TemporaryDirectory::TemporaryDirectory(const fs::path& target)
-    : target_(without_trailing_slash(target)), path_(sibling_of(target_)) {
+    : target_(without_trailing_slash(target)) {
   check_is_free(target_);
   remove_abandoned(target_);
+  while (!create()) {
+  }
+}
+
+bool TemporaryDirectory::create() {
+  path_ = sibling_of(target_);
   std::error_code error;
   if (!fs::create_directory(path_, error)) {
     throw Error(ErrorCode::io, quote(target_) + ": can't make the directory: " + error.message());
   }
-  lock_ = lock(path_);
+  lock_ = lock(path_, 0);
+  if (fs::exists(path_, error)) return true;
+  if (lock_ >= 0) ::close(std::exchange(lock_, -1));
+  return false;
 }
 
 TemporaryDirectory::~TemporaryDirectory() {

@@ -22,6 +22,9 @@ class TemporaryDirectory {
   void commit();
 
  private:
+  /// False when another process took the directory for abandoned before the lock was held.
+  bool create();
+
   std::filesystem::path target_, path_;
   int lock_ = -1;  // descriptor of the directory; its lock tells that it isn't abandoned
   bool committed_ = false;

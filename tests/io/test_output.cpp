@@ -1,8 +1,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "io/support/file_size_limit.hpp"
@@ -96,6 +98,23 @@ TEST_CASE("directories that killed conversions left are removed, and no others")
   for (const char* name : kOthers) REQUIRE(fs::exists(dir / name) == (name != std::string_view("out")));
   next.commit();
   REQUIRE(fs::is_directory(dir / "out"));
+}
+
+TEST_CASE("directories that are being made for one name leave each other alone") {
+  const test::TempDir dir;
+  std::atomic<int> lost{0};
+  const auto make_some = [&] {
+    for (int i = 0; i < 500; ++i) {
+      const detail::TemporaryDirectory made(dir / "out");
+      std::this_thread::yield();
+      if (!fs::exists(made.path())) ++lost;
+    }
+  };
+  std::jthread other(make_some);
+  make_some();
+  other.join();
+  REQUIRE(lost == 0);
+  REQUIRE(fs::is_empty(dir.path()));
 }
 
 TEST_CASE("an output file that can't be made or written is an error") {
