@@ -50,7 +50,7 @@ void for_each_kind(F check) {
     if (table->tiled_bf16 != nullptr) kinds.push_back({DType::bf16, Form::bf16});
     for (const DType dtype : kQuantisedTypes) {
       kinds.push_back({dtype, Form::f32});
-      kinds.push_back({dtype, Form::q8});
+      if (has_q8_products(dtype)) kinds.push_back({dtype, Form::q8});
     }
     for (const Kind kind : kinds) {
       INFO(name_of(table->isa) << " " << name_of(kind.weights) << " form "

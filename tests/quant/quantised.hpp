@@ -15,6 +15,9 @@ inline constexpr std::array kQuantisedTypes = {
     DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs,
     DType::mxfp4, DType::nvfp4, DType::tq1_0, DType::tq2_0};
 
+/// Whether the type's weights are multiplied by activations in 8 bits, too.
+constexpr bool has_q8_products(DType dtype) { return dtype != DType::tq1_0 && dtype != DType::tq2_0; }
+
 inline std::vector<std::byte> quantised(DType dtype, std::span<const float> values) {
   std::vector<std::byte> bytes(bytes_of(dtype, values.size()));
   quant::quantise(dtype, values, bytes.data());

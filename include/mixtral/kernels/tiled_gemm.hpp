@@ -22,13 +22,14 @@ inline constexpr std::size_t kTiledTokens = 64;
 /// Vectors of rows that are unpacked together.
 inline constexpr std::size_t kRowVectors = 2;
 
-/// The most tokens whose sums stay in registers together, and the weights in the L1 cache, where there are too few
-/// registers for the weights.
-inline constexpr std::size_t kBlockTokens = 4;
-
-/// Whether the register file holds 32 elements of kRowGroup rows.
+/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512
+/// has room for the weights of kRowGroup rows instead; the shortest vectors aren't worth the minutes that these
+/// products take to compile.
 template <class Arch>
-inline constexpr bool kWeightsStay = simd::kWidth<Arch> == 16;
+inline constexpr bool kByBlocks = simd::kWidth<Arch> == 8;
+
+/// The most tokens of which that is so.
+inline constexpr std::size_t kBlockTokens = 4;
 
 /// Rows that are unpacked together.
 template <class Arch>
@@ -435,10 +436,10 @@ void tiled_gemm_q8(const GemmArgs& args) noexcept {
   if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
-    if constexpr (kWeightsStay<Arch>) {
-      detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);
-    } else {
+    if constexpr (kByBlocks<Arch>) {
       detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);
+    } else {
+      detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);
     }
   });
 }

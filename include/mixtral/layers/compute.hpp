@@ -45,12 +45,6 @@ constexpr BlockShape block_of(ActivationForm form) noexcept {
 /// to average out, and there is no time to be won.
 inline constexpr std::size_t kMinRoundedDepth = 256;
 
-/// Ternary weights keep f32 activations likewise: their few levels leave errors of 8 bits that are over the bound of
-/// 1 % on the goldens' logits (1.35 %).
-constexpr bool is_ternary(DType dtype) noexcept {
-  return dtype == DType::tq1_0 || dtype == DType::tq2_0;
-}
-
 /// What a layer's `forward` runs on.
 struct Compute {
   const KernelTable& kernels;
@@ -71,7 +65,8 @@ struct Compute {
   ActivationForm form_for(const WeightView& weight) const noexcept {
     if (!round_activations) return ActivationForm::f32;
     if (is_quantised(weight.dtype)) {
-      const bool rounds = weight.cols >= kMinRoundedDepth && !is_ternary(weight.dtype);
+      const bool rounds = weight.cols >= kMinRoundedDepth &&
+                          kernels.tiled_q8[static_cast<std::size_t>(weight.dtype)] != nullptr;
       return rounds ? ActivationForm::q8_blocks : ActivationForm::f32;
     }
     if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
