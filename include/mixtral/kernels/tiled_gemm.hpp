@@ -178,7 +178,7 @@ __attribute__((noinline)) void add_block(
     const std::size_t s = group % kScales;
     std::int32_t x_sums[kTokens];
     GroupDot<Arch, F> dots[kTokens][kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 5
     for (std::size_t t = 0; t < kTokens; ++t) {
       x_sums[t] = kScales == 1 ? x[t]->sums32[group] : x[t]->sums16[group];
 #pragma GCC unroll 2
@@ -186,7 +186,7 @@ __attribute__((noinline)) void add_block(
     }
 #pragma GCC unroll 8
     for (std::size_t j = 0; j < kWords; ++j) {
-#pragma GCC unroll 4
+#pragma GCC unroll 5
       for (std::size_t t = 0; t < kTokens; ++t) {
         const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 4 * (group * kWords + j));
 #pragma GCC unroll 2
@@ -195,7 +195,7 @@ __attribute__((noinline)) void add_block(
         }
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 5
     for (std::size_t t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
@@ -208,7 +208,7 @@ __attribute__((noinline)) void add_block(
       }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 5
   for (std::size_t t = 0; t < kTokens; ++t) {
     const Vec scale = simd::broadcast<Arch>(x[t]->scale);
 #pragma GCC unroll 2
@@ -219,18 +219,20 @@ __attribute__((noinline)) void add_block(
   }
 }
 
-/// add_block for all tokens. Five are better taken as three and two than as four and one.
+/// add_block for all tokens. A fifth one goes with the last four rather than alone.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
   for (std::size_t t = 0; t < tokens.size;) {
     const std::size_t left = tokens.size - t;
-    const std::size_t n = left == kBlockTokens + 1 ? kBlockTokens - 1 : std::min(left, kBlockTokens);
+    const std::size_t n = left == kBlockTokens + 1 ? left : std::min(left, kBlockTokens);
     const auto add = [&]<std::size_t kTokens>() {
       add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
     };
-    if (n == 4) {
+    if (n == 5) {
+      add.template operator()<5>();
+    } else if (n == 4) {
       add.template operator()<4>();
     } else if (n == 3) {
       add.template operator()<3>();

@@ -72,8 +72,9 @@ struct Unpacked {
 /// Nibbles of 32 elements in the four words from `first` of a field: elements 0 .. 15 in the low halves
 /// of the bytes, 16 .. 31 in the high ones.
 template <class Arch, class F>
-void unpack_nibbles(const TileBlock<Arch, F>& block, std::size_t field, std::size_t first,
-                    Unpacked<Arch>& out) noexcept {
+__attribute__((always_inline)) inline void unpack_nibbles(const TileBlock<Arch, F>& block,
+                                                          std::size_t field, std::size_t first,
+                                                          Unpacked<Arch>& out) noexcept {
   for (std::size_t j = 0; j < 4; ++j) {
     const simd::Words<Arch> word = block.words(field, first + j);
     out.quants[j] = simd::low_nibbles<Arch>(word);
