@@ -33,9 +33,14 @@ fs::path sibling_of(const fs::path& target) {
   return path;
 }
 
+/// Whether `path` exists, or can't be looked at for the reason in `error`.
+bool is_there(const fs::path& path, std::error_code& error) {
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
 void check_is_free(const fs::path& target) {
   std::error_code error;
-  if (fs::symlink_status(target, error).type() != fs::file_type::not_found) {
+  if (is_there(target, error)) {
     throw Error(ErrorCode::invalid_argument,
                 quote(target) + ": expected a new directory, found that the name is taken" +
                     (error ? " (" + error.message() + ")" : ""));
@@ -95,7 +100,7 @@ bool TemporaryDirectory::create() {
     throw Error(ErrorCode::io, quote(target_) + ": can't make the directory: " + error.message());
   }
   lock_ = lock(path_, 0);
-  if (fs::exists(path_, error)) return true;
+  if (is_there(path_, error)) return true;
   if (lock_ >= 0) ::close(std::exchange(lock_, -1));
   return false;
 }

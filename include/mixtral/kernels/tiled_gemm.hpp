@@ -28,7 +28,7 @@ inline constexpr std::size_t kRowVectors = 2;
 template <class Arch>
 inline constexpr bool kByBlocks = simd::kWidth<Arch> == 8;
 
-/// The most tokens of which that is so.
+/// Tokens whose sums stay in registers together; one more at the end, where it would be left alone.
 inline constexpr std::size_t kBlockTokens = 4;
 
 /// Rows that are unpacked together.
@@ -219,7 +219,7 @@ __attribute__((noinline)) void add_block(
   }
 }
 
-/// add_block for all tokens. A fifth one goes with the last four rather than alone.
+/// add_block for all tokens.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
@@ -230,10 +230,10 @@ __attribute__((always_inline)) inline void add_blocks(
     const auto add = [&]<std::size_t kTokens>() {
       add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
     };
-    if (n == 5) {
-      add.template operator()<5>();
-    } else if (n == 4) {
-      add.template operator()<4>();
+    if (n == kBlockTokens + 1) {
+      add.template operator()<kBlockTokens + 1>();
+    } else if (n == kBlockTokens) {
+      add.template operator()<kBlockTokens>();
     } else if (n == 3) {
       add.template operator()<3>();
     } else if (n == 2) {
