@@ -22,33 +22,6 @@ struct Inputs {
   Json parameters = Json::object();
 };
 
-void take_parameters(const Fields& fields, const char* key, Json& parameters) {
-  if (const auto object = fields.object(key)) parameters.update(object->value());
-}
-
-Inputs read_inputs(const Fields& fields) {
-  Inputs inputs;
-  for (const char* key : {"parameters", "params"}) take_parameters(fields, key, inputs.parameters);
-  const Json* data = fields.find("input_data");
-  if (data == nullptr) fail_field("input_data", "an object or a list", Json());
-  if (data->is_object()) {
-    const Fields object = fields_of(*data, "input_data");
-    take_parameters(object, "parameters", inputs.parameters);
-    const Json* strings = object.find("input_string");
-    if (strings == nullptr) object.fail("input_string", "a list", Json());
-    inputs.form = ScoreRequest::Form::object;
-    inputs.strings = *strings;
-    inputs.name = "input_data.input_string";
-  } else {
-    inputs.strings = *data;
-  }
-  if (!inputs.strings.is_array() || inputs.strings.empty() || inputs.strings.size() > kMaxJobs) {
-    fail_field(inputs.name, "a list of 1 .. " + std::to_string(kMaxJobs), inputs.strings);
-  }
-  if (is_chat(inputs.strings)) inputs.form = ScoreRequest::Form::chat;
-  return inputs;
-}
-
 void require_own_eos(const Fields& parameters, const Target& target) {
   const Json* value = parameters.find("eos_token_id");
   if (value == nullptr) return;
@@ -74,8 +47,14 @@ void refuse_what_is_missing(const Fields& parameters, const Target& target) {
   require_own_eos(parameters, target);
 }
 
-GenerateOptions parse_parameters(const Fields& parameters, const Target& target) {
+struct Parameters {
+  GenerateOptions generate;
+  bool echoes;
+};
+
+Parameters parse_parameters(const Json& object, const Target& target) {
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
+  const Fields parameters = fields_of(object, "parameters");
   refuse_what_is_missing(parameters, target);
   GenerateOptions options;
   SamplingOptions sampling = parse_sampling(parameters, target);
@@ -88,7 +67,37 @@ GenerateOptions parse_parameters(const Fields& parameters, const Target& target)
   const auto legacy = parameters.size("max_gen_len", 1, kMost);
   options.max_new_tokens = modern.value_or(legacy.value_or(0));  // 0: not said
   options.stop = parse_stop(parameters);
-  return options;
+  return {std::move(options), parameters.boolean("return_full_text").value_or(true)};
+}
+
+void take_parameters(const Fields& fields, const char* key, const Target& target, Json& parameters) {
+  const auto object = fields.object(key);
+  if (!object) return;
+  parse_parameters(object->value(), target);  // what another place overrides must be right, too
+  parameters.update(object->value());
+}
+
+Inputs read_inputs(const Fields& fields, const Target& target) {
+  Inputs inputs;
+  for (const char* key : {"parameters", "params"}) take_parameters(fields, key, target, inputs.parameters);
+  const Json* data = fields.find("input_data");
+  if (data == nullptr) fail_field("input_data", "an object or a list", Json());
+  if (data->is_object()) {
+    const Fields object = fields_of(*data, "input_data");
+    take_parameters(object, "parameters", target, inputs.parameters);
+    const Json* strings = object.find("input_string");
+    if (strings == nullptr) object.fail("input_string", "a list", Json());
+    inputs.form = ScoreRequest::Form::object;
+    inputs.strings = *strings;
+    inputs.name = "input_data.input_string";
+  } else {
+    inputs.strings = *data;
+  }
+  if (!inputs.strings.is_array() || inputs.strings.empty() || inputs.strings.size() > kMaxJobs) {
+    fail_field(inputs.name, "a list of 1 .. " + std::to_string(kMaxJobs), inputs.strings);
+  }
+  if (is_chat(inputs.strings)) inputs.form = ScoreRequest::Form::chat;
+  return inputs;
 }
 
 Job make_text_job(const Json& value, const std::string& name, const Target& target) {
@@ -102,10 +111,8 @@ Job make_text_job(const Json& value, const std::string& name, const Target& targ
 }  // namespace
 
 ScoreRequest parse_score(const Json& body, const Target& target) {
-  const Inputs inputs = read_inputs(Fields(body));
-  const Fields parameters = fields_of(inputs.parameters, "parameters");
-  const GenerateOptions options = parse_parameters(parameters, target);
-  const bool echoes = parameters.boolean("return_full_text").value_or(true);
+  const Inputs inputs = read_inputs(Fields(body), target);
+  const auto [options, echoes] = parse_parameters(inputs.parameters, target);
   ScoreRequest request{.form = inputs.form, .jobs = {}, .echo = {}};
   if (inputs.form == ScoreRequest::Form::chat) {
     request.jobs.push_back(target.make_job(Conversation{parse_messages(inputs.strings, inputs.name)}));

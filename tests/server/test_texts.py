@@ -232,7 +232,9 @@ class Scores(ServerTest):
                             ({"input_data": {"input_string": [1]}}, "input_data.input_string[0]"),
                             ({"input_data": ["a"], "params": {"temperature": "hot"}},
                              "parameters.temperature"),
-                            ({"input_data": ["a"], "params": {"num_beams": 4}}, "parameters.num_beams")]:
+                            ({"input_data": ["a"], "params": {"num_beams": 4}}, "parameters.num_beams"),
+                            ({"input_data": {"input_string": ["a"], "parameters": {"return_full_text": False}},
+                              "params": {"return_full_text": {}}}, "parameters.return_full_text")]:
             self.assert_error(400, "/score", body, param)
 
 
