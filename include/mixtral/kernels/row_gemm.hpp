@@ -22,16 +22,16 @@ inline constexpr std::size_t kGatheredBlocks = [] {
   return kFit / kUnit * kUnit;
 }();
 
-/// `blocks` blocks of kTileRows rows as a tile.
-template <class Arch, class F>
-void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::byte* tile) noexcept {
+/// `blocks` blocks of n_rows rows as the first of a tile.
+template <class Arch, class F, std::size_t n_rows = kTileRows>
+__attribute__((always_inline)) inline void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::byte* tile) noexcept {
   constexpr std::size_t kBlock = quant::kBlockBytes<F>;
   for (std::size_t block = 0; block < blocks; ++block) {
-    quant::gather_block<Arch, F>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
+    quant::gather_block<Arch, F, n_rows>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
   }
 }
 
-/// The same for the last rows of a matrix, `n_rows` < kTileRows; the others are zero.
+/// The same for the last rows of a matrix, `n_rows` < kTileRows; the tile's others are zero.
 template <class Arch, class F>
 void gather_some(const std::byte* rows, std::size_t stride, std::size_t n_rows, std::size_t blocks,
                  std::byte* tile) noexcept {
@@ -83,12 +83,56 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
   }
 }
 
+/// Bytes of each row at its begin that are fetched while the rows before are multiplied: by its own fetching ahead
+/// the processor would start late on every row.
+inline constexpr std::size_t kRowStart = 1024;
+
+/// row_gemm_q8 for one token. Some rows go side by side, from end to end: the processor sees as many streams, which it
+/// fetches ahead by itself, and the few bytes of a step are gathered while the step before is multiplied.
+template <class Arch, class F>
+__attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  constexpr std::size_t kRows = kWidth > simd::kTransposedRows ? kWidth : simd::kTransposedRows;
+  constexpr std::size_t kBlocks = kStep<F> / F::kElements;
+  const auto activations = blocks_of_token(args);
+  alignas(64) std::byte tile[kStepBytes<Arch, F>];
+  for (std::size_t row = 0; row < args.n_rows; row += kRows) {
+    const std::byte* from = args.weights + row * args.weight_stride;
+    const std::size_t left = args.n_rows - row;
+    const std::size_t n_rows = left < kRows ? left : kRows;
+    // As a number: the address may lie behind the last row, where no pointer may point.
+    std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(from) + kRows * args.weight_stride;
+    const std::uintptr_t end = fetched + (args.weight_stride < kRowStart ? args.weight_stride : kRowStart);
+    simd::Vec<Arch> sums[kRows / kWidth];
+    for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
+    for (std::size_t k = 0; k < args.depth; k += kStep<F>, from += kBlocks * quant::kBlockBytes<F>) {
+      for (std::size_t r = 0; fetched < end && r < kRows; ++r) prefetch<64>(fetched + r * args.weight_stride);
+      fetched += 64;
+      const bool whole = k + kStep<F> <= args.depth;
+      if (n_rows == kRows && whole) {
+        gather<Arch, F, kRows>(from, args.weight_stride, kBlocks, tile);
+      } else {
+        gather_some<Arch, F>(from, args.weight_stride, n_rows, whole ? kBlocks : 1, tile);
+      }
+      if (whole) {
+        add_step<Arch, F>(tile, [&](std::size_t i) -> const auto& { return activations(k / 64 + i); }, [] {}, sums);
+      } else {
+        add_half_step<Arch, F>(tile, activations(k / 64), sums);
+      }
+    }
+    alignas(64) float out[kRows];
+    for (std::size_t v = 0; v < kRows / kWidth; ++v) simd::store<Arch>(out + v * kWidth, sums[v]);
+    __builtin_memcpy(args.out + row, out, n_rows * sizeof(float));
+  }
+}
+
 }  // namespace detail
 
 /// Rows of blocks of format F and Q8Activations. args.weight_stride goes from row to row,
 /// args.activation_stride from block to block. Gives what tiled_gemm_q8 gives for the same weights.
 template <class Arch, class F>
 void row_gemm_q8(const GemmArgs& args) noexcept {
+  if (args.n_tokens == 1) return detail::row_gemv_q8<Arch, F>(args);
   detail::row_gemm<Arch, F>(args, &tiled_gemm_q8<Arch, F>, [&](std::size_t k) {
     return k / quant::Q8Activations::kElements * args.activation_stride;
   });

@@ -48,11 +48,12 @@ __attribute__((always_inline)) inline void gather_field(const std::byte* rows, s
 
 }  // namespace detail
 
-/// Writes the block of each of kTileRows rows that lie `stride` bytes apart to a tile's block.
-template <class Arch, class F>
+/// Writes the block of each of n_rows rows that lie `stride` bytes apart to a tile's block, as its first. n_rows is a
+/// multiple of simd::kTransposedRows.
+template <class Arch, class F, std::size_t n_rows = kTileRows>
 __attribute__((always_inline)) inline void gather_block(const std::byte* rows, std::size_t stride,
                                                         std::byte* tile) noexcept {
-  for (std::size_t row = 0; row < kTileRows; row += simd::kTransposedRows) {
+  for (std::size_t row = 0; row < n_rows; row += simd::kTransposedRows) {
     [&]<std::size_t... f>(std::index_sequence<f...>) {
       (detail::gather_field<Arch, F, f>(rows + row * stride, stride, row, tile), ...);
     }(std::make_index_sequence<F::kFields.size()>{});

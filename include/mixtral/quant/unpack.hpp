@@ -86,10 +86,11 @@ __attribute__((always_inline)) inline void unpack_nibbles(const TileBlock<Arch, 
 template <class Arch>
 void add_fifth_bits(simd::Words<Arch> bits, Unpacked<Arch>& out) noexcept {
   for (std::size_t j = 0; j < 8; ++j) {
-    const simd::Words<Arch> four =
-        (bits >> static_cast<int>(4 * j)) & simd::broadcast_word<Arch>(15);
+    const simd::Words<Arch> shifted = j == 0 ? bits << 4 : bits >> static_cast<int>(4 * j - 4);
+    const simd::Words<Arch> four = shifted & simd::broadcast_word<Arch>(0xf0);
     // Of the copy for byte i, bit i lands on the byte's bit 4.
-    const simd::Words<Arch> copies = (four << 4) | (four << 11) | (four << 18) | (four << 25);
+    const simd::Words<Arch> two_copies = four | (four << 7);
+    const simd::Words<Arch> copies = two_copies | (two_copies << 14);
     out.quants[j] = out.quants[j] | (copies & simd::broadcast_word<Arch>(0x10101010u));
   }
 }
