@@ -18,11 +18,14 @@ class ReadRoof {
   /// Takes half a gibibyte, on huge pages where the system has them.
   ReadRoof();
 
-  /// Bytes per second in the best of several passes.
+  /// Bytes per second in the best of several passes of several ways to read: one or more streams a thread, with and
+  /// without software prefetch.
   double measure(Executor& executor);
 
  private:
-  void read_once(Executor& executor);
+  using Sum = std::uint64_t (*)(const std::uint64_t* words, std::size_t n) noexcept;
+
+  void read_once(Executor& executor, Sum sum_of);
 
   AlignedBuffer<std::uint64_t> buffer_;
   std::uint64_t checksum_ = 0;  // keeps the compiler from leaving the reads out

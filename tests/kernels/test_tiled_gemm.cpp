@@ -240,8 +240,9 @@ TEST_CASE("products of quantised rows have the bits of those of tiles") {
     const KernelTable::Gemm by_rows = kind.activations == Form::q8
                                           ? table.row_q8[index_of(kind.weights)]
                                           : table.row_f32[index_of(kind.weights)];
-    // Longer than what is gathered at once, and a part of that; whole and part tiles.
-    for (const std::size_t depth : {depths_of(kind.weights)[0], std::size_t{768}, std::size_t{2816}}) {
+    std::vector<std::size_t> depths = depths_of(kind.weights);
+    depths.insert(depths.end(), {768, 2816});  // longer than what is gathered at once, and a part of that
+    for (const std::size_t depth : depths) {
       for (const std::size_t n_rows : {32, 33, 70}) {
         Random random(depth + n_rows);
         const TiledWeights weights(kind.weights, n_rows, depth, random);

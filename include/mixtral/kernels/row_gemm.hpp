@@ -1,6 +1,7 @@
 // Matrix product of quantised weights in rows, as GGUF files have them, and activations.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,7 +25,8 @@ inline constexpr std::size_t kGatheredBlocks = [] {
 
 /// `blocks` blocks of n_rows rows as the first of a tile.
 template <class Arch, class F, std::size_t n_rows = kTileRows>
-__attribute__((always_inline)) inline void gather(const std::byte* rows, std::size_t stride, std::size_t blocks, std::byte* tile) noexcept {
+__attribute__((always_inline)) inline void gather(const std::byte* rows, std::size_t stride,
+                                                  std::size_t blocks, std::byte* tile) noexcept {
   constexpr std::size_t kBlock = quant::kBlockBytes<F>;
   for (std::size_t block = 0; block < blocks; ++block) {
     quant::gather_block<Arch, F, n_rows>(rows + block * kBlock, stride, tile + block * kTileRows * kBlock);
@@ -83,8 +85,8 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
   }
 }
 
-/// Bytes of each row at its begin that are fetched while the rows before are multiplied: by its own fetching ahead
-/// the processor would start late on every row.
+/// Bytes at the begin of each row that are fetched while the rows before are multiplied: the processor's own fetching
+/// ahead starts late on every row.
 inline constexpr std::size_t kRowStart = 1024;
 
 /// row_gemm_q8 for one token. Some rows go side by side, from end to end: the processor sees as many streams, which it
@@ -94,30 +96,31 @@ __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
   constexpr std::size_t kRows = kWidth > simd::kTransposedRows ? kWidth : simd::kTransposedRows;
   constexpr std::size_t kBlocks = kStep<F> / F::kElements;
-  const auto activations = blocks_of_token(args);
+  const TokenBlocks x(args);
   alignas(64) std::byte tile[kStepBytes<Arch, F>];
   for (std::size_t row = 0; row < args.n_rows; row += kRows) {
     const std::byte* from = args.weights + row * args.weight_stride;
-    const std::size_t left = args.n_rows - row;
-    const std::size_t n_rows = left < kRows ? left : kRows;
+    const std::size_t n_rows = std::min(args.n_rows - row, kRows);
     // As a number: the address may lie behind the last row, where no pointer may point.
     std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(from) + kRows * args.weight_stride;
-    const std::uintptr_t end = fetched + (args.weight_stride < kRowStart ? args.weight_stride : kRowStart);
+    const std::uintptr_t fetched_end = fetched + std::min(args.weight_stride, kRowStart);
     simd::Vec<Arch> sums[kRows / kWidth];
     for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
     for (std::size_t k = 0; k < args.depth; k += kStep<F>, from += kBlocks * quant::kBlockBytes<F>) {
-      for (std::size_t r = 0; fetched < end && r < kRows; ++r) prefetch<64>(fetched + r * args.weight_stride);
+      for (std::size_t r = 0; fetched < fetched_end && r < kRows; ++r) {
+        prefetch<64>(fetched + r * args.weight_stride);
+      }
       fetched += 64;
-      const bool whole = k + kStep<F> <= args.depth;
-      if (n_rows == kRows && whole) {
+      const std::size_t blocks = std::min(kBlocks, (args.depth - k) / F::kElements);
+      if (n_rows == kRows && blocks == kBlocks) {
         gather<Arch, F, kRows>(from, args.weight_stride, kBlocks, tile);
       } else {
-        gather_some<Arch, F>(from, args.weight_stride, n_rows, whole ? kBlocks : 1, tile);
+        gather_some<Arch, F>(from, args.weight_stride, n_rows, blocks, tile);
       }
-      if (whole) {
-        add_step<Arch, F>(tile, [&](std::size_t i) -> const auto& { return activations(k / 64 + i); }, [] {}, sums);
+      if (blocks == kBlocks) {
+        add_step<Arch, F>(tile, x, k / 64, [] {}, sums);
       } else {
-        add_half_step<Arch, F>(tile, activations(k / 64), sums);
+        add_half_step<Arch, F>(tile, x[k / 64], sums);
       }
     }
     alignas(64) float out[kRows];

@@ -391,17 +391,35 @@ inline constexpr std::size_t kStep = F::kElements > 64 ? F::kElements : 64;
 template <class Arch, class F>
 inline constexpr std::size_t kStepBytes = kStep<F> / F::kElements * quant::TileBlock<Arch, F>::kBytes;
 
-/// Adds to `sums`, of one token and kVectors * kWidth rows of a tile, what kStep<F> elements of the depth contribute;
-/// what the groups of a block share is unpacked once. `x(i)` is the i-th block of activations; fetch() is called
-/// once per block of them and vector.
-template <class Arch, class F, std::size_t kVectors, class Activations, class Fetch>
-__attribute__((always_inline)) inline void add_step(const std::byte* block, Activations x, Fetch fetch,
-                                                    simd::Vec<Arch> (&sums)[kVectors]) noexcept {
+/// The activations of one token, in blocks of 64 elements.
+class TokenBlocks {
+ public:
+  /// Of the first token of `args`.
+  __attribute__((always_inline)) explicit TokenBlocks(const GemmArgs& args) noexcept
+      : first_(args.activations +
+               (args.activation_rows ? args.activation_rows[0] : 0) * sizeof(quant::Q8Activations)),
+        stride_(args.activation_stride) {}
+
+  __attribute__((always_inline)) const quant::Q8Activations& operator[](std::size_t index) const noexcept {
+    return *reinterpret_cast<const quant::Q8Activations*>(first_ + index * stride_);
+  }
+
+ private:
+  const std::byte* first_;
+  std::size_t stride_;
+};
+
+/// Adds to `sums`, of kVectors * kWidth rows of a tile, what kStep<F> elements of the depth contribute, whose
+/// activations begin with block x[index]; what the groups of a weights' block share is unpacked once. fetch() is called
+/// once for each vector and block of activations.
+template <class Arch, class F, std::size_t kVectors, class Fetch>
+__attribute__((always_inline)) inline void add_step(const std::byte* block, const TokenBlocks& x, std::size_t index,
+                                                    Fetch fetch, simd::Vec<Arch> (&sums)[kVectors]) noexcept {
 #pragma GCC unroll 4
   for (std::size_t pair = 0; pair < kStep<F> / 64; ++pair) {
     for (std::size_t v = 0; v < kVectors; ++v) {
       fetch();
-      sums[v] = add_both_halves<Arch, F, 2>(block, 2 * pair, v * simd::kWidth<Arch>, x(pair), sums[v]);
+      sums[v] = add_both_halves<Arch, F, 2>(block, 2 * pair, v * simd::kWidth<Arch>, x[index + pair], sums[v]);
     }
   }
 }
@@ -415,15 +433,6 @@ __attribute__((always_inline)) inline void add_half_step(const std::byte* block,
   }
 }
 
-/// The activations of the only token, by their block.
-inline __attribute__((always_inline)) auto blocks_of_token(const GemmArgs& args) noexcept {
-  const std::byte* first = args.activations + (args.activation_rows ? args.activation_rows[0] : 0) *
-                                                  sizeof(quant::Q8Activations);
-  return [first, stride = args.activation_stride](std::size_t index) -> const quant::Q8Activations& {
-    return *reinterpret_cast<const quant::Q8Activations*>(first + index * stride);
-  };
-}
-
 /// tiled_gemm_q8 for one token: its sums stay in registers. Every line is asked for once, two steps ahead and in the
 /// order in which it lies in memory: asking at every load, kPrefetch ahead, is 1.1 to 1.5 times slower (AVX2).
 template <class Arch, class F>
@@ -432,7 +441,7 @@ __attribute__((flatten)) void tiled_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kVectors = kTileRows / kWidth;
   constexpr std::size_t kBytes = kStepBytes<Arch, F>;
   constexpr std::size_t kFetchedBytes = kBytes / (kStep<F> / 64 * kVectors);
-  const auto activations = blocks_of_token(args);
+  const TokenBlocks x(args);
   for (std::size_t tile_row = 0; tile_row < args.n_rows; tile_row += kTileRows) {
     const std::byte* block = args.weights + tile_row / kTileRows * args.weight_stride;
     const std::size_t left = args.n_rows - tile_row;
@@ -451,9 +460,9 @@ __attribute__((flatten)) void tiled_gemv_q8(const GemmArgs& args) noexcept {
     };
     std::size_t k = 0;
     for (; k + kStep<F> <= args.depth; k += kStep<F>, block += kBytes) {
-      add_step<Arch, F>(block, [&](std::size_t i) -> const auto& { return activations(k / 64 + i); }, fetch, sums);
+      add_step<Arch, F>(block, x, k / 64, fetch, sums);
     }
-    if (k < args.depth) add_half_step<Arch, F>(block, activations(k / 64), sums);
+    if (k < args.depth) add_half_step<Arch, F>(block, x[k / 64], sums);
     for (std::size_t v = 0; v < kVectors; ++v) {
       simd::store<Arch>(out + v * kWidth, sums[v]);
     }
