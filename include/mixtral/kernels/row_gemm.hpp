@@ -85,17 +85,15 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
   }
 }
 
-/// Bytes at the begin of each row that are fetched while the rows before are multiplied: the processor's own fetching
-/// ahead starts late on every row.
-inline constexpr std::size_t kRowStart = 1024;
-
-/// row_gemm_q8 for one token. Some rows go side by side, from end to end: the processor sees as many streams, which it
-/// fetches ahead by itself, and the few bytes of a step are gathered while the step before is multiplied.
+/// row_gemm_q8 for one token. Some rows go side by side from end to end, so that few bytes are gathered at a time, while
+/// the products before are still under way. The next rows are fetched meanwhile in the order in which they lie in memory.
 template <class Arch, class F>
 __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
   constexpr std::size_t kRows = kWidth > simd::kTransposedRows ? kWidth : simd::kTransposedRows;
   constexpr std::size_t kBlocks = kStep<F> / F::kElements;
+  constexpr std::size_t kBytes = kBlocks * quant::kBlockBytes<F>;
+  constexpr std::size_t kFetchedBytes = kRows * kBytes / kFetches<Arch, F, kRows / kWidth>;
   const TokenBlocks x(args);
   alignas(64) std::byte tile[kStepBytes<Arch, F>];
   for (std::size_t row = 0; row < args.n_rows; row += kRows) {
@@ -103,22 +101,22 @@ __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
     const std::size_t n_rows = std::min(args.n_rows - row, kRows);
     // As a number: the address may lie behind the last row, where no pointer may point.
     std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(from) + kRows * args.weight_stride;
-    const std::uintptr_t fetched_end = fetched + std::min(args.weight_stride, kRowStart);
+    const auto fetch = [&] {
+      prefetch<kFetchedBytes>(fetched);
+      fetched += kFetchedBytes;
+    };
     simd::Vec<Arch> sums[kRows / kWidth];
     for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
-    for (std::size_t k = 0; k < args.depth; k += kStep<F>, from += kBlocks * quant::kBlockBytes<F>) {
-      for (std::size_t r = 0; fetched < fetched_end && r < kRows; ++r) {
-        prefetch<64>(fetched + r * args.weight_stride);
-      }
-      fetched += 64;
+    for (std::size_t k = 0; k < args.depth; k += kStep<F>) {
+      const std::byte* step = from + k / kStep<F> * kBytes;
       const std::size_t blocks = std::min(kBlocks, (args.depth - k) / F::kElements);
       if (n_rows == kRows && blocks == kBlocks) {
-        gather<Arch, F, kRows>(from, args.weight_stride, kBlocks, tile);
+        gather<Arch, F, kRows>(step, args.weight_stride, kBlocks, tile);
       } else {
-        gather_some<Arch, F>(from, args.weight_stride, n_rows, blocks, tile);
+        gather_some<Arch, F>(step, args.weight_stride, n_rows, blocks, tile);
       }
       if (blocks == kBlocks) {
-        add_step<Arch, F>(tile, x, k / 64, [] {}, sums);
+        add_step<Arch, F>(tile, x, k / 64, fetch, sums);
       } else {
         add_half_step<Arch, F>(tile, x[k / 64], sums);
       }
