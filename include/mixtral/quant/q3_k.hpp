@@ -42,9 +42,12 @@ struct Q3_K {
     for (std::size_t j = 0; j < 8; ++j) {
       const simd::Words<Arch> low = block.words(0, group / 4 * 8 + j);
       const simd::Words<Arch> high = block.words(1, j);
+      // The group's bit of each byte becomes its bit 2.
+      const simd::Words<Arch> third =
+          group < 2 ? high << static_cast<int>(2 - group) : high >> static_cast<int>(group - 2);
       out.quants[j] =
           ((low >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u)) |
-          (((high >> static_cast<int>(group)) & simd::broadcast_word<Arch>(0x01010101u)) << 2);
+          (third & simd::broadcast_word<Arch>(0x04040404u));
     }
     const simd::Vec<Arch> d = block.halves(3, 0);
     const simd::Words<Arch> low = block.words(2, group / 2 % 2) >> static_cast<int>(group / 4 * 4);

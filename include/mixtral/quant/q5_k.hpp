@@ -47,9 +47,10 @@ struct Q5_K {
       const simd::Words<Arch> low =
           group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
       const simd::Words<Arch> high = block.words(1, j);
-      out.quants[j] =
-          low |
-          (((high >> static_cast<int>(group)) & simd::broadcast_word<Arch>(0x01010101u)) << 4);
+      // The group's bit of each byte becomes its bit 4.
+      const simd::Words<Arch> fifth =
+          group < 4 ? high << static_cast<int>(4 - group) : high >> static_cast<int>(group - 4);
+      out.quants[j] = low | (fifth & simd::broadcast_word<Arch>(0x10101010u));
     }
     const simd::Words<Arch> words[3] = {block.words(2, 0), block.words(2, 1), block.words(2, 2)};
     const ScaleAndMin<Arch> six_bits(words, group);
