@@ -26,7 +26,8 @@ struct GemmArgs {
   std::size_t n_tokens;
   std::size_t depth;
   bool adds = false;  ///< to what `out` holds; the tiled products alone can
-  /// Bytes from a weight to the one to fetch meanwhile, modulo 2^64; the tiled products alone fetch.
+  /// Bytes from a weight to the one to fetch meanwhile, modulo 2^64; the tiled products take it, that of one token and 8
+  /// bits excepted, which knows what to fetch.
   std::uintptr_t ahead = kPrefetch;
 };
 
