@@ -90,7 +90,7 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
 template <class Arch, class F>
 __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
-  constexpr std::size_t kRows = kWidth > simd::kTransposedRows ? kWidth : simd::kTransposedRows;
+  constexpr std::size_t kRows = std::max(kWidth, simd::kTransposedRows);
   constexpr std::size_t kBlocks = kStep<F> / F::kElements;
   constexpr std::size_t kBytes = kBlocks * quant::kBlockBytes<F>;
   constexpr std::size_t kFetchedBytes = kRows * kBytes / kFetches<Arch, F, kRows / kWidth>;

@@ -97,6 +97,25 @@ __attribute__((always_inline)) inline simd::Words<Arch> broadcast_bytes(
   return simd::broadcast_word<Arch>(word);
 }
 
+/// dots[v] = what GroupDot adds up for scale `s` of 32 elements whose weights are weights[v] and whose activations are
+/// the bytes at `x`, with the sum x_sum.
+template <class Arch, class F, std::size_t kVectors>
+__attribute__((always_inline)) inline void dot_group(const quant::Unpacked<Arch> (&weights)[kVectors],
+                                                     const std::int8_t* x, std::int32_t x_sum,
+                                                     std::size_t s,
+                                                     GroupDot<Arch, F> (&dots)[kVectors]) noexcept {
+  constexpr std::size_t kWords = F::kScaleElements / 4;
+#pragma GCC unroll 4
+  for (GroupDot<Arch, F>& dot : dots) dot = GroupDot<Arch, F>(x_sum);
+#pragma GCC unroll 8
+  for (std::size_t j = 0; j < kWords; ++j) {
+    const std::size_t word = s * kWords + j;
+    const simd::Words<Arch> four = broadcast_bytes<Arch>(x + 4 * word);
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, weights[v].quants[word], four);
+  }
+}
+
 /// Adds to `sums` what `half` (0 or 1) of one block of the depth contributes, for kRowGroup rows of all
 /// tokens, while the weights stay in registers. A block's contribution is collected in `partial` until its
 /// last half, and only then multiplied by the activations' scale.
@@ -108,7 +127,6 @@ __attribute__((always_inline)) inline void add_half(
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
-  constexpr std::size_t kWords = 8 / kScales;
   for (std::size_t t = 0; t < tokens.size; ++t) {
     const quant::Q8Activations& x = column[tokens.rows[t]];
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
@@ -116,15 +134,7 @@ __attribute__((always_inline)) inline void add_half(
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
       GroupDot<Arch, F> dots[kVectors];
-#pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) dots[v] = GroupDot<Arch, F>(x_sums[s]);
-#pragma GCC unroll 8
-      for (std::size_t j = 0; j < kWords; ++j) {
-        const std::size_t word = s * kWords + j;
-        const simd::Words<Arch> four = broadcast_bytes<Arch>(x.q + 32 * half + 4 * word);
-#pragma GCC unroll 2
-        for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, weights[v].quants[word], four);
-      }
+      dot_group<Arch, F>(weights, x.q + 32 * half, x_sums[s], s, dots);
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
         const Vec product = simd::to_float<Arch>(dots[v].sums());
@@ -363,7 +373,6 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kPerBlock = F::kElements / 32;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
-  constexpr std::size_t kWords = 8 / kScales;
   Vec totals[kVectors];
 #pragma GCC unroll 4
   for (Vec& total : totals) total = simd::broadcast<Arch>(0.0f);
@@ -381,15 +390,7 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
       GroupDot<Arch, F> dots[kVectors];
-#pragma GCC unroll 4
-      for (GroupDot<Arch, F>& dot : dots) dot = GroupDot<Arch, F>(x_sums[s]);
-#pragma GCC unroll 8
-      for (std::size_t j = 0; j < kWords; ++j) {
-        const std::size_t word = s * kWords + j;
-        const simd::Words<Arch> four = broadcast_bytes<Arch>(x.q + 32 * h + 4 * word);
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, weights[v].quants[word], four);
-      }
+      dot_group<Arch, F>(weights, x.q + 32 * h, x_sums[s], s, dots);
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
         const Vec product = simd::to_float<Arch>(dots[v].sums());
@@ -409,7 +410,7 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
 
 /// Elements of the depth that whole blocks of weights and of activations share.
 template <class F>
-inline constexpr std::size_t kStep = F::kElements > 64 ? F::kElements : 64;
+inline constexpr std::size_t kStep = std::max<std::size_t>(F::kElements, 64);
 
 template <class Arch, class F>
 inline constexpr std::size_t kStepBytes = kStep<F> / F::kElements * quant::TileBlock<Arch, F>::kBytes;
