@@ -97,11 +97,10 @@ __attribute__((always_inline)) inline simd::Words<Arch> broadcast_bytes(
   return simd::broadcast_word<Arch>(word);
 }
 
-/// dots[v] = what GroupDot adds up for scale `s` of 32 elements whose weights are weights[v] and whose activations are
-/// the bytes at `x`, with the sum x_sum.
-template <class Arch, class F, std::size_t kVectors>
-__attribute__((always_inline)) inline void dot_group(const quant::Unpacked<Arch> (&weights)[kVectors],
-                                                     const std::int8_t* x, std::int32_t x_sum,
+/// dots[v] = what GroupDot adds up for scale `s` of 32 elements of which quants(v, j) is word j of weights and whose
+/// activations are the bytes at `x`, with the sum x_sum.
+template <class Arch, class F, std::size_t kVectors, class Quants>
+__attribute__((always_inline)) inline void dot_group(Quants quants, const std::int8_t* x, std::int32_t x_sum,
                                                      std::size_t s,
                                                      GroupDot<Arch, F> (&dots)[kVectors]) noexcept {
   constexpr std::size_t kWords = F::kScaleElements / 4;
@@ -112,7 +111,7 @@ __attribute__((always_inline)) inline void dot_group(const quant::Unpacked<Arch>
     const std::size_t word = s * kWords + j;
     const simd::Words<Arch> four = broadcast_bytes<Arch>(x + 4 * word);
 #pragma GCC unroll 4
-    for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, weights[v].quants[word], four);
+    for (std::size_t v = 0; v < kVectors; ++v) dots[v].add(j, quants(v, word), four);
   }
 }
 
@@ -127,6 +126,7 @@ __attribute__((always_inline)) inline void add_half(
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
+  const auto quants = [&](std::size_t v, std::size_t word) { return weights[v].quants[word]; };
   for (std::size_t t = 0; t < tokens.size; ++t) {
     const quant::Q8Activations& x = column[tokens.rows[t]];
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
@@ -134,7 +134,7 @@ __attribute__((always_inline)) inline void add_half(
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
       GroupDot<Arch, F> dots[kVectors];
-      dot_group<Arch, F>(weights, x.q + 32 * half, x_sums[s], s, dots);
+      dot_group<Arch, F>(quants, x.q + 32 * half, x_sums[s], s, dots);
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
         const Vec product = simd::to_float<Arch>(dots[v].sums());
@@ -264,8 +264,7 @@ __attribute__((always_inline)) inline void unpack_rows(
   const std::byte* block = tile + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
 #pragma GCC unroll 2
   for (std::size_t v = 0; v < kRowVectors; ++v) {
-    F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>, ahead}, index % kPerBlock,
-                             weights[v]);
+    weights[v].template unpack<F>({block, row + v * simd::kWidth<Arch>, ahead}, index % kPerBlock);
   }
 }
 
@@ -311,8 +310,8 @@ __attribute__((always_inline)) inline void unpack_pairs(
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < 2 * kPairs; ++i) {
       const std::byte* block = tile + i / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
-      F::template unpack<Arch>({block, row + v * simd::kWidth<Arch>, quant::kNoPrefetch},
-                               i % kPerBlock, weights[i / 2][i % 2][v]);
+      weights[i / 2][i % 2][v].template unpack<F>({block, row + v * simd::kWidth<Arch>, quant::kNoPrefetch},
+                                                  i % kPerBlock);
     }
   }
 }
@@ -379,18 +378,23 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
 #pragma GCC unroll 2
   for (std::size_t h = 0; h < kHalves; ++h) {
     const std::size_t index = half + h;
-    quant::Unpacked<Arch> weights[kVectors];
+    const auto block_of = [&](std::size_t v) {
+      return quant::TileBlock<Arch, F>{block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes,
+                                       row + v * simd::kWidth<Arch>, quant::kNoPrefetch};
+    };
+    const auto quants = [&](std::size_t v, std::size_t word) {
+      return F::template quants<Arch>(block_of(v), index % kPerBlock, word);
+    };
+    quant::Scales<Arch> weights[kVectors];
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
-      F::template unpack<Arch>({block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes,
-                                row + v * simd::kWidth<Arch>, quant::kNoPrefetch},
-                               index % kPerBlock, weights[v]);
+      F::template unpack_scales<Arch>(block_of(v), index % kPerBlock, weights[v]);
     }
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + h : x.sums16 + 2 * h;
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
       GroupDot<Arch, F> dots[kVectors];
-      dot_group<Arch, F>(weights, x.q + 32 * h, x_sums[s], s, dots);
+      dot_group<Arch, F>(quants, x.q + 32 * h, x_sums[s], s, dots);
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
         const Vec product = simd::to_float<Arch>(dots[v].sums());
@@ -543,8 +547,7 @@ void widen_weights(const std::byte* tile, std::uintptr_t ahead, std::size_t inde
   } else {
     constexpr std::size_t kPerBlock = F::kElements / 32;
     quant::Unpacked<Arch> weights;
-    F::template unpack<Arch>({tile + index / kPerBlock * Block::kBytes, row, ahead},
-                             index % kPerBlock, weights);
+    weights.template unpack<F>({tile + index / kPerBlock * Block::kBytes, row, ahead}, index % kPerBlock);
     for (std::size_t k = 0; k < 32; ++k) {
       const simd::Words<Arch> byte = (weights.quants[k / 4] >> static_cast<int>(k % 4 * 8)) &
                                      simd::broadcast_word<Arch>(255);

@@ -15,15 +15,15 @@ inline constexpr std::int8_t kE2M1Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, 
 inline constexpr int kE2M1Zero = 16;
 inline constexpr int kE2M1Largest = kE2M1Zero + 12;
 
-/// Replaces each code by kE2M1Zero + twice what it stands for.
+/// kE2M1Zero + twice what each code stands for.
 template <class Arch>
-void to_e2m1_values(Unpacked<Arch>& codes) noexcept {
+simd::Words<Arch> e2m1_values(simd::Words<Arch> codes) noexcept {
   constexpr std::array<std::uint8_t, 16> kBytes = [] {
     std::array<std::uint8_t, 16> bytes{};
     for (std::size_t i = 0; i < 16; ++i) bytes[i] = static_cast<std::uint8_t>(kE2M1Values[i] + kE2M1Zero);
     return bytes;
   }();
-  for (simd::Words<Arch>& word : codes.quants) word = simd::lookup<Arch>(kBytes, word);
+  return simd::lookup<Arch>(kBytes, codes);
 }
 
 }  // namespace mixtral::quant

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "mixtral/quant/tile.hpp"
@@ -56,7 +57,7 @@ __attribute__((always_inline)) inline void gather_block(const std::byte* rows, s
   for (std::size_t row = 0; row < n_rows; row += simd::kTransposedRows) {
     [&]<std::size_t... f>(std::index_sequence<f...>) {
       (detail::gather_field<Arch, F, f>(rows + row * stride, stride, row, tile), ...);
-    }(std::make_index_sequence<F::kFields.size()>{});
+    }(std::make_index_sequence<std::size(F::kFields)>{});
   }
 }
 

@@ -1,7 +1,6 @@
 // IQ4_NL: 32 weights d * kIQ4Values[q] with 4-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,8 +19,8 @@ struct IQ4_NL {
     /// Element 16h + l in half h of byte l.
     std::uint8_t qs[16];
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
-                                         Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 4},
+                                      Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -32,10 +31,12 @@ struct IQ4_NL {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, IQ4_NL>& block, std::size_t,
-                     Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 0, out);
-    to_iq4_values(out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, IQ4_NL>& block, std::size_t, std::size_t j) noexcept {
+    return iq4_values<Arch>(nibbles(block, 0, 0, j));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, IQ4_NL>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(1, 0);
   }
 };

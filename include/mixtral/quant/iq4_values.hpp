@@ -12,15 +12,15 @@ namespace mixtral::quant {
 inline constexpr std::int8_t kIQ4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                1,    13,   25,  38,  53,  69,  89,  113};
 
-/// Replaces each code by 128 + what it stands for.
+/// 128 + what each code stands for.
 template <class Arch>
-void to_iq4_values(Unpacked<Arch>& codes) noexcept {
+simd::Words<Arch> iq4_values(simd::Words<Arch> codes) noexcept {
   constexpr std::array<std::uint8_t, 16> kBytes = [] {
     std::array<std::uint8_t, 16> bytes{};
     for (std::size_t i = 0; i < 16; ++i) bytes[i] = static_cast<std::uint8_t>(kIQ4Values[i] + 128);
     return bytes;
   }();
-  for (simd::Words<Arch>& word : codes.quants) word = simd::lookup<Arch>(kBytes, word);
+  return simd::lookup<Arch>(kBytes, codes);
 }
 
 }  // namespace mixtral::quant

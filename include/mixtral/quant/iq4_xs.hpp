@@ -2,7 +2,6 @@
 // scale.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,7 +24,7 @@ struct IQ4_XS {
     /// Element 32g + 16h + l in half h of byte 16g + l.
     std::uint8_t qs[128];
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 32}, Field{offsetof(Block, scales_l), 4, 1},
       Field{offsetof(Block, scales_h), 2, 1}, Field{offsetof(Block, d), 2, 1}};
 
@@ -38,10 +37,12 @@ struct IQ4_XS {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, IQ4_XS>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 4 * group, out);
-    to_iq4_values(out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, IQ4_XS>& block, std::size_t group, std::size_t j) noexcept {
+    return iq4_values<Arch>(nibbles(block, 0, 4 * group, j));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, IQ4_XS>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Words<Arch> low =
         (block.words(1, 0) >> static_cast<int>(4 * group)) & simd::broadcast_word<Arch>(15);
     const simd::Words<Arch> high =

@@ -1,7 +1,6 @@
 // MXFP4: 32 weights 2^(e - 128) * kE2M1Values[q] with 4-bit q, the format of the Open Compute Project.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,8 +19,8 @@ struct MXFP4 {
     /// Element 16h + l in half h of byte l.
     std::uint8_t qs[16];
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
-                                         Field{offsetof(Block, e), 1, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 4},
+                                      Field{offsetof(Block, e), 1, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -32,9 +31,12 @@ struct MXFP4 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, MXFP4>& block, std::size_t, Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 0, out);
-    to_e2m1_values(out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, MXFP4>& block, std::size_t, std::size_t j) noexcept {
+    return e2m1_values<Arch>(nibbles(block, 0, 0, j));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, MXFP4>& block, std::size_t, Scales<Arch>& out) noexcept {
     // 2^(e - 128) may be subnormal: the product of two normal powers, of about half the exponent each.
     const simd::Words<Arch> e = block.bytes(1, 0);
     const simd::Words<Arch> half = e >> 1;

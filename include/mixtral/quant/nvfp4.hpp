@@ -2,7 +2,6 @@
 // 8-bit float.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,8 +22,8 @@ struct NVFP4 {
     /// Element 16g + 8h + l in half h of byte 8g + l.
     std::uint8_t qs[32];
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 8},
-                                         Field{offsetof(Block, scales), 4, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 8},
+                                      Field{offsetof(Block, scales), 4, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -35,17 +34,17 @@ struct NVFP4 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, NVFP4>& block, std::size_t index, Unpacked<Arch>& out) noexcept {
+  static simd::Words<Arch> quants(const TileBlock<Arch, NVFP4>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, 4 * group + j / 4 * 2 + j % 2);
+    return e2m1_values<Arch>(j % 4 < 2 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, NVFP4>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Words<Arch> scales = block.words(1, 0);
     for (std::size_t half = 0; half < 2; ++half) {
-      for (std::size_t j = 0; j < 2; ++j) {
-        const simd::Words<Arch> word = block.words(0, 4 * index + 2 * half + j);
-        out.quants[4 * half + j] = simd::low_nibbles<Arch>(word);
-        out.quants[4 * half + j + 2] = simd::high_nibbles<Arch>(word);
-      }
-      out.scales[half] = scale_of<Arch>(byte_of<Arch>(scales, 2 * index + half));
+      out.scales[half] = scale_of<Arch>(byte_of<Arch>(scales, 2 * group + half));
     }
-    to_e2m1_values(out);
   }
 
  private:

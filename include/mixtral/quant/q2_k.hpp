@@ -2,7 +2,6 @@
 // and min.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,7 +22,7 @@ struct Q2_K {
     F16 d;
     F16 dmin;
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 16}, Field{offsetof(Block, scales), 4, 4},
       Field{offsetof(Block, d), 2, 1}, Field{offsetof(Block, dmin), 2, 1}};
 
@@ -36,13 +35,13 @@ struct Q2_K {
   static constexpr bool kHasMin = true;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q2_K>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> word = block.words(0, group / 4 * 8 + j);
-      out.quants[j] =
-          (word >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u);
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q2_K>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, group / 4 * 8 + j);
+    return (word >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q2_K>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Vec<Arch> d = block.halves(2, 0);
     const simd::Vec<Arch> dmin = block.halves(3, 0);
     const simd::Words<Arch> scales = block.words(1, group / 2);

@@ -1,7 +1,6 @@
 // Q3_K: 256 weights in groups of 16, each d * (scale - 32) * (q - 4) with 3-bit q and 6-bit scale.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,7 +23,7 @@ struct Q3_K {
     std::uint8_t scales[12];
     F16 d;
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 16}, Field{offsetof(Block, hmask), 4, 8},
       Field{offsetof(Block, scales), 4, 3}, Field{offsetof(Block, d), 2, 1}};
 
@@ -37,27 +36,28 @@ struct Q3_K {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q3_K>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> low = block.words(0, group / 4 * 8 + j);
-      const simd::Words<Arch> high = block.words(1, j);
-      // The group's bit of each byte becomes its bit 2.
-      const simd::Words<Arch> third =
-          group < 2 ? high << static_cast<int>(2 - group) : high >> static_cast<int>(group - 2);
-      out.quants[j] =
-          ((low >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u)) |
-          (third & simd::broadcast_word<Arch>(0x04040404u));
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q3_K>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> low = block.words(0, group / 4 * 8 + j);
+    const simd::Words<Arch> high = block.words(1, j);
+    // The group's bit of each byte becomes its bit 2.
+    const simd::Words<Arch> third =
+        group < 2 ? high << static_cast<int>(2 - group) : high >> static_cast<int>(group - 2);
+    return ((low >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u)) |
+           (third & simd::broadcast_word<Arch>(0x04040404u));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q3_K>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Vec<Arch> d = block.halves(3, 0);
+    const simd::Vec<Arch> zero = d * simd::broadcast<Arch>(-32);
+    // Four scales are put together before one is taken out: callers that take one after the other share that work.
     const simd::Words<Arch> low = block.words(2, group / 2 % 2) >> static_cast<int>(group / 4 * 4);
-    const simd::Words<Arch> high = block.words(2, 2) >> static_cast<int>(group / 2 * 2);
+    const simd::Words<Arch> high = (block.words(2, 2) >> static_cast<int>(group / 2 * 2)) << 4;
+    const simd::Words<Arch> four =
+        simd::low_nibbles<Arch>(low) | (high & simd::broadcast_word<Arch>(0x30303030u));
     for (std::size_t half = 0; half < 2; ++half) {
-      const std::size_t byte = group % 2 * 2 + half;
-      const simd::Words<Arch> scale =
-          (byte_of<Arch>(low, byte) & simd::broadcast_word<Arch>(15)) |
-          ((byte_of<Arch>(high, byte) & simd::broadcast_word<Arch>(3)) << 4);
-      out.scales[half] = d * (simd::to_float<Arch>(scale) - simd::broadcast<Arch>(32));
+      const simd::Words<Arch> scale = byte_of<Arch>(four, group % 2 * 2 + half);
+      out.scales[half] = simd::multiply_add<Arch>(d, simd::to_float<Arch>(scale), zero);  // exact
     }
   }
 };

@@ -1,7 +1,6 @@
 // Q4_0: 32 weights d * (q - 8) with 4-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,8 +18,8 @@ struct Q4_0 {
     F16 d;
     std::uint8_t qs[16];  ///< element j in the low half of byte j, element j + 16 in the high half
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
-                                         Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 4},
+                                      Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -31,8 +30,12 @@ struct Q4_0 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q4_0>& block, std::size_t, Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 0, out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q4_0>& block, std::size_t, std::size_t j) noexcept {
+    return nibbles(block, 0, 0, j);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q4_0>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(1, 0);
   }
 };

@@ -2,7 +2,6 @@
 // a scale and a min of 6 bits.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -46,7 +45,7 @@ struct Q4_K {
     std::uint8_t scales[12];
     std::uint8_t qs[128];  ///< element 64c + l in the low half of byte 32c + l, 64c + 32 + l in the high
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 32}, Field{offsetof(Block, scales), 4, 3},
       Field{offsetof(Block, d), 2, 1}, Field{offsetof(Block, dmin), 2, 1}};
 
@@ -59,13 +58,13 @@ struct Q4_K {
   static constexpr bool kHasMin = true;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q4_K>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> word = block.words(0, group / 2 * 8 + j);
-      out.quants[j] =
-          group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q4_K>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, group / 2 * 8 + j);
+    return group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q4_K>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Words<Arch> words[3] = {block.words(1, 0), block.words(1, 1), block.words(1, 2)};
     const ScaleAndMin<Arch> six_bits(words, group);
     out.scales[0] = block.halves(2, 0) * simd::to_float<Arch>(six_bits.scale);

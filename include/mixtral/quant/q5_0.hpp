@@ -1,7 +1,6 @@
 // Q5_0: 32 weights d * (q - 16) with 5-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,9 +20,9 @@ struct Q5_0 {
     /// Bits 0..3 of element 16h + l in half h of byte l.
     std::uint8_t qs[16];
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 4},
-                                         Field{offsetof(Block, qh), 4, 1},
-                                         Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 4},
+                                      Field{offsetof(Block, qh), 4, 1},
+                                      Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -34,10 +33,12 @@ struct Q5_0 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q5_0>& block, std::size_t,
-                     Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 0, out);
-    add_fifth_bits(block.words(1, 0), out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q5_0>& block, std::size_t, std::size_t j) noexcept {
+    return nibbles(block, 0, 0, j) | fifth_bits<Arch>(block.words(1, 0), j);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q5_0>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(2, 0);
   }
 };

@@ -1,7 +1,6 @@
 // Q5_1: 32 weights d * q + m with 5-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,7 +21,7 @@ struct Q5_1 {
     /// Bits 0..3 of element 16h + l in half h of byte l.
     std::uint8_t qs[16];
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 4}, Field{offsetof(Block, qh), 4, 1},
       Field{offsetof(Block, d), 2, 1}, Field{offsetof(Block, m), 2, 1}};
 
@@ -35,10 +34,12 @@ struct Q5_1 {
   static constexpr bool kHasMin = true;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q5_1>& block, std::size_t,
-                     Unpacked<Arch>& out) noexcept {
-    unpack_nibbles(block, 0, 0, out);
-    add_fifth_bits(block.words(1, 0), out);
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q5_1>& block, std::size_t, std::size_t j) noexcept {
+    return nibbles(block, 0, 0, j) | fifth_bits<Arch>(block.words(1, 0), j);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q5_1>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(2, 0);
     out.mins[0] = simd::broadcast<Arch>(0) - block.halves(3, 0);
   }

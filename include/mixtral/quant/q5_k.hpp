@@ -2,7 +2,6 @@
 // min.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -26,7 +25,7 @@ struct Q5_K {
     /// Bits 0..3, as in Q4_K.
     std::uint8_t qs[128];
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, qs), 4, 32}, Field{offsetof(Block, qh), 4, 8},
       Field{offsetof(Block, scales), 4, 3}, Field{offsetof(Block, d), 2, 1},
       Field{offsetof(Block, dmin), 2, 1}};
@@ -40,18 +39,19 @@ struct Q5_K {
   static constexpr bool kHasMin = true;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q5_K>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> word = block.words(0, group / 2 * 8 + j);
-      const simd::Words<Arch> low =
-          group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
-      const simd::Words<Arch> high = block.words(1, j);
-      // The group's bit of each byte becomes its bit 4.
-      const simd::Words<Arch> fifth =
-          group < 4 ? high << static_cast<int>(4 - group) : high >> static_cast<int>(group - 4);
-      out.quants[j] = low | (fifth & simd::broadcast_word<Arch>(0x10101010u));
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q5_K>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, group / 2 * 8 + j);
+    const simd::Words<Arch> low =
+        group % 2 == 0 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
+    const simd::Words<Arch> high = block.words(1, j);
+    // The group's bit of each byte becomes its bit 4.
+    const simd::Words<Arch> fifth =
+        group < 4 ? high << static_cast<int>(4 - group) : high >> static_cast<int>(group - 4);
+    return low | (fifth & simd::broadcast_word<Arch>(0x10101010u));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q5_K>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Words<Arch> words[3] = {block.words(2, 0), block.words(2, 1), block.words(2, 2)};
     const ScaleAndMin<Arch> six_bits(words, group);
     out.scales[0] = block.halves(3, 0) * simd::to_float<Arch>(six_bits.scale);

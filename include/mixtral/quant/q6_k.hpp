@@ -1,7 +1,6 @@
 // Q6_K: 256 weights in groups of 16, each d * scale * (q - 32) with 6-bit q and signed 8-bit scale.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,7 +21,7 @@ struct Q6_K {
     std::int8_t scales[16];
     F16 d;
   };
-  static constexpr std::array kFields = {
+  static constexpr Field kFields[] = {
       Field{offsetof(Block, ql), 4, 32}, Field{offsetof(Block, qh), 4, 16},
       Field{offsetof(Block, scales), 4, 4}, Field{offsetof(Block, d), 2, 1}};
 
@@ -35,25 +34,27 @@ struct Q6_K {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q6_K>& block, std::size_t group,
-                     Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> word = block.words(0, group / 4 * 16 + group % 2 * 8 + j);
-      const simd::Words<Arch> low =
-          group % 4 < 2 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
-      const simd::Words<Arch> high = block.words(1, group / 4 * 8 + j);
-      out.quants[j] =
-          low |
-          (((high >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u))
-           << 4);
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q6_K>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, group / 4 * 16 + group % 2 * 8 + j);
+    const simd::Words<Arch> low =
+        group % 4 < 2 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
+    const simd::Words<Arch> high = block.words(1, group / 4 * 8 + j);
+    // The group's two bits of each byte become its bits 4 and 5.
+    const simd::Words<Arch> upper = group % 4 < 2 ? high << static_cast<int>(4 - group % 4 * 2)
+                                                  : high >> static_cast<int>(group % 4 * 2 - 4);
+    return low | (upper & simd::broadcast_word<Arch>(0x30303030u));
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q6_K>& block, std::size_t group, Scales<Arch>& out) noexcept {
     const simd::Vec<Arch> d = block.halves(3, 0);
+    const simd::Vec<Arch> zero = d * simd::broadcast<Arch>(-128);
     // Signed bytes as unsigned ones, 128 too large.
     const simd::Words<Arch> scales =
         block.words(2, group / 2) ^ simd::broadcast_word<Arch>(0x80808080u);
     for (std::size_t half = 0; half < 2; ++half) {
       const simd::Words<Arch> scale = byte_of<Arch>(scales, group % 2 * 2 + half);
-      out.scales[half] = d * (simd::to_float<Arch>(scale) - simd::broadcast<Arch>(128));
+      out.scales[half] = simd::multiply_add<Arch>(d, simd::to_float<Arch>(scale), zero);  // exact
     }
   }
 };

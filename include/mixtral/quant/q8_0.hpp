@@ -1,7 +1,6 @@
 // Q8_0: 32 weights d * q with signed 8-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,8 +17,8 @@ struct Q8_0 {
     F16 d;
     std::int8_t qs[32];
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 8},
-                                         Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 8},
+                                      Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -30,9 +29,12 @@ struct Q8_0 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, Q8_0>& block, std::size_t, Unpacked<Arch>& out) noexcept {
-    const simd::Words<Arch> signs = simd::broadcast_word<Arch>(0x80808080u);
-    for (std::size_t j = 0; j < 8; ++j) out.quants[j] = block.words(0, j) ^ signs;
+  static simd::Words<Arch> quants(const TileBlock<Arch, Q8_0>& block, std::size_t, std::size_t j) noexcept {
+    return block.words(0, j) ^ simd::broadcast_word<Arch>(0x80808080u);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, Q8_0>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(1, 0);
   }
 };

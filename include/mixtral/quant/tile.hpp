@@ -1,7 +1,6 @@
 // The tiled layout of weights: what lies where in a tile of kTileRows rows.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -15,6 +14,9 @@ namespace mixtral::quant {
 /// A tile holds the same bytes as kTileRows rows of blocks, in another order: block after block along
 /// the columns; in a block field after field; in a field unit after unit; of a unit all rows. So one
 /// vector load gives the same unit of consecutive rows, and a tile is read from end to end.
+///
+/// A format's kFields is a plain array: g++ 12 takes std::array with deduced arguments for a variable, and
+/// looks up what it should know.
 struct Field {
   std::uint16_t offset;
   std::uint16_t unit;
@@ -41,7 +43,7 @@ constexpr std::size_t tile_offset(std::size_t field, std::size_t index = 0) noex
 struct BF16Pairs {
   static constexpr DType kDType = DType::bf16;
   static constexpr std::size_t kElements = 2;
-  static constexpr std::array kFields = {Field{0, 4, 1}};
+  static constexpr Field kFields[] = {Field{0, 4, 1}};
 };
 
 }  // namespace mixtral::quant

@@ -1,7 +1,6 @@
 // TQ1_0: 256 weights d * (q - 1) with q of 0, 1 or 2, five of them in a byte.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,8 +21,8 @@ struct TQ1_0 {
     std::uint8_t qh[4];
     F16 d;
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 12},
-                                         Field{offsetof(Block, qh), 4, 1}, Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 12},
+                                      Field{offsetof(Block, qh), 4, 1}, Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -34,16 +33,14 @@ struct TQ1_0 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, TQ1_0>& block, std::size_t group, Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      if (group < 5) {
-        out.quants[j] = digits<Arch>(block.words(0, j), group);
-      } else if (group < 7 || j < 4) {
-        out.quants[j] = digits<Arch>(block.words(0, 8 + j % 4), 2 * (group - 5) + j / 4);
-      } else {
-        out.quants[j] = digits<Arch>(block.words(1, 0), j - 4);
-      }
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, TQ1_0>& block, std::size_t group, std::size_t j) noexcept {
+    if (group < 5) return digits<Arch>(block.words(0, j), group);
+    if (group < 7 || j < 4) return digits<Arch>(block.words(0, 8 + j % 4), 2 * (group - 5) + j / 4);
+    return digits<Arch>(block.words(1, 0), j - 4);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, TQ1_0>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(2, 0);
   }
 

@@ -1,7 +1,6 @@
 // TQ2_0: 256 weights d * (q - 1) with 2-bit q.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -19,8 +18,8 @@ struct TQ2_0 {
     std::uint8_t qs[64];
     F16 d;
   };
-  static constexpr std::array kFields = {Field{offsetof(Block, qs), 4, 16},
-                                         Field{offsetof(Block, d), 2, 1}};
+  static constexpr Field kFields[] = {Field{offsetof(Block, qs), 4, 16},
+                                      Field{offsetof(Block, d), 2, 1}};
 
   static void quantise(const float* values, Block& block) noexcept;
   static void dequantise(const Block& block, float* values) noexcept;
@@ -31,11 +30,13 @@ struct TQ2_0 {
   static constexpr bool kHasMin = false;
 
   template <class Arch>
-  static void unpack(const TileBlock<Arch, TQ2_0>& block, std::size_t group, Unpacked<Arch>& out) noexcept {
-    for (std::size_t j = 0; j < 8; ++j) {
-      const simd::Words<Arch> word = block.words(0, group / 4 * 8 + j);
-      out.quants[j] = (word >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u);
-    }
+  static simd::Words<Arch> quants(const TileBlock<Arch, TQ2_0>& block, std::size_t group, std::size_t j) noexcept {
+    const simd::Words<Arch> word = block.words(0, group / 4 * 8 + j);
+    return (word >> static_cast<int>(group % 4 * 2)) & simd::broadcast_word<Arch>(0x03030303u);
+  }
+
+  template <class Arch>
+  static void unpack_scales(const TileBlock<Arch, TQ2_0>& block, std::size_t, Scales<Arch>& out) noexcept {
     out.scales[0] = block.halves(1, 0);
   }
 };

@@ -59,40 +59,45 @@ simd::Words<Arch> byte_of(simd::Words<Arch> word, std::size_t index) noexcept {
   return (word >> static_cast<int>(8 * index)) & simd::broadcast_word<Arch>(255);
 }
 
-/// 32 consecutive elements of kWidth<Arch> rows, one row per lane.
-/// Element k is scales[k / F::kScaleElements] * (byte(k) - F::kZero) - mins[k / F::kScaleElements],
-/// the last term where F::kHasMin.
+/// What scales 32 consecutive elements of kWidth<Arch> rows, one row per lane: element k of a row is
+/// scales[k / F::kScaleElements] * (byte(k) - F::kZero) - mins[k / F::kScaleElements], the last term where F::kHasMin.
 template <class Arch>
-struct Unpacked {
-  simd::Words<Arch> quants[8];  ///< bytes 0..F::kLargest; word j holds the elements 4j .. 4j+3
+struct Scales {
   simd::Vec<Arch> scales[2];
   simd::Vec<Arch> mins[2];
 };
 
-/// Nibbles of 32 elements in the four words from `first` of a field: elements 0 .. 15 in the low halves
+/// 32 consecutive elements of kWidth<Arch> rows, with their scales.
+template <class Arch>
+struct Unpacked : Scales<Arch> {
+  simd::Words<Arch> quants[8];  ///< bytes 0..F::kLargest; word j holds the elements 4j .. 4j+3
+
+  /// The elements [32 * group, 32 * group + 32) of a block.
+  template <class F>
+  __attribute__((always_inline)) void unpack(const TileBlock<Arch, F>& block, std::size_t group) noexcept {
+    for (std::size_t j = 0; j < 8; ++j) quants[j] = F::template quants<Arch>(block, group, j);
+    F::template unpack_scales<Arch>(block, group, *this);
+  }
+};
+
+/// Word j of 32 elements whose nibbles are in the four words from `first` of a field: elements 0 .. 15 in the low halves
 /// of the bytes, 16 .. 31 in the high ones.
 template <class Arch, class F>
-__attribute__((always_inline)) inline void unpack_nibbles(const TileBlock<Arch, F>& block,
-                                                          std::size_t field, std::size_t first,
-                                                          Unpacked<Arch>& out) noexcept {
-  for (std::size_t j = 0; j < 4; ++j) {
-    const simd::Words<Arch> word = block.words(field, first + j);
-    out.quants[j] = simd::low_nibbles<Arch>(word);
-    out.quants[j + 4] = simd::high_nibbles<Arch>(word);
-  }
+__attribute__((always_inline)) inline simd::Words<Arch> nibbles(const TileBlock<Arch, F>& block, std::size_t field,
+                                                                std::size_t first, std::size_t j) noexcept {
+  const simd::Words<Arch> word = block.words(field, first + j % 4);
+  return j < 4 ? simd::low_nibbles<Arch>(word) : simd::high_nibbles<Arch>(word);
 }
 
-/// Adds bit 4 to codes of four bits: bit k of `bits` belongs to element k.
+/// Bit 4 of the bytes of word j, where bit k of `bits` belongs to element k.
 template <class Arch>
-void add_fifth_bits(simd::Words<Arch> bits, Unpacked<Arch>& out) noexcept {
-  for (std::size_t j = 0; j < 8; ++j) {
-    const simd::Words<Arch> shifted = j == 0 ? bits << 4 : bits >> static_cast<int>(4 * j - 4);
-    const simd::Words<Arch> four = shifted & simd::broadcast_word<Arch>(0xf0);
-    // Of the copy for byte i, bit i lands on the byte's bit 4.
-    const simd::Words<Arch> two_copies = four | (four << 7);
-    const simd::Words<Arch> copies = two_copies | (two_copies << 14);
-    out.quants[j] = out.quants[j] | (copies & simd::broadcast_word<Arch>(0x10101010u));
-  }
+simd::Words<Arch> fifth_bits(simd::Words<Arch> bits, std::size_t j) noexcept {
+  const simd::Words<Arch> shifted = j == 0 ? bits << 4 : bits >> static_cast<int>(4 * j - 4);
+  const simd::Words<Arch> four = shifted & simd::broadcast_word<Arch>(0xf0);
+  // Of the copy for byte i, bit i lands on the byte's bit 4.
+  const simd::Words<Arch> two_copies = four | (four << 7);
+  const simd::Words<Arch> copies = two_copies | (two_copies << 14);
+  return copies & simd::broadcast_word<Arch>(0x10101010u);
 }
 
 }  // namespace mixtral::quant

@@ -209,11 +209,9 @@ class ByteDot<Avx2, kZero, kLargest, kWords> {
 
   void add(std::size_t j, Words<Avx2> w, Words<Avx2> x) noexcept {
     const __m256i pairs = multiply(w, x);
-    run_ = j % kRun == 0 ? pairs : _mm256_add_epi16(run_, pairs);
-    keep(run_);
+    run_ = kept(j % kRun == 0 ? pairs : _mm256_add_epi16(run_, pairs));
     if (j % kRun == kRun - 1) {
-      sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(run_, _mm256_set1_epi16(1)));
-      keep(sums_);
+      sums_ = kept(_mm256_add_epi32(sums_, _mm256_madd_epi16(run_, _mm256_set1_epi16(1))));
     }
   }
 
@@ -228,7 +226,10 @@ class ByteDot<Avx2, kZero, kLargest, kWords> {
 
   /// Has the compiler add one product after the other. It would rather multiply first and add up in another
   /// order, with more products than there are registers.
-  static void keep(__m256i& sums) noexcept { __asm__ volatile("" : "+x"(sums)); }
+  static __m256i kept(__m256i sums) noexcept {
+    __asm__ volatile("" : "+x"(sums));
+    return sums;
+  }
 
   static __m256i multiply(__m256i w, __m256i x) noexcept {
     if constexpr (!kSigned) return _mm256_maddubs_epi16(w, x);
