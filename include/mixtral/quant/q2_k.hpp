@@ -46,9 +46,9 @@ struct Q2_K {
     const simd::Vec<Arch> dmin = block.halves(3, 0);
     const simd::Words<Arch> scales = block.words(1, group / 2);
     for (std::size_t half = 0; half < 2; ++half) {
-      const simd::Words<Arch> both = byte_of<Arch>(scales, group % 2 * 2 + half);
-      out.scales[half] = d * simd::to_float<Arch>(simd::low_nibbles<Arch>(both));
-      out.mins[half] = dmin * simd::to_float<Arch>(simd::high_nibbles<Arch>(both));
+      const std::size_t byte = group % 2 * 2 + half;
+      out.scales[half] = d * simd::to_float<Arch>(byte_of<Arch>(simd::low_nibbles<Arch>(scales), byte));
+      out.mins[half] = dmin * simd::to_float<Arch>(byte_of<Arch>(simd::high_nibbles<Arch>(scales), byte));
     }
   }
 };

@@ -56,6 +56,7 @@ struct TileBlock {
 /// The values of byte `index` of each word.
 template <class Arch>
 simd::Words<Arch> byte_of(simd::Words<Arch> word, std::size_t index) noexcept {
+  if (index == 3) return word >> 24;
   return (word >> static_cast<int>(8 * index)) & simd::broadcast_word<Arch>(255);
 }
 
