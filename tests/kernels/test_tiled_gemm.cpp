@@ -19,11 +19,12 @@
 using namespace mixtral;
 using namespace mixtral::test;
 using quant::BF16Activations;
+using quant::Q16Activations;
 using quant::Q8Activations;
 
 namespace {
 
-enum class Form { f32, q8, bf16 };
+enum class Form { f32, q8, q16, bf16 };
 
 struct Kind {
   DType weights;
@@ -36,10 +37,47 @@ KernelTable::Gemm gemm_of(const KernelTable& table, Kind kind) {
       return table.tiled_f32[index_of(kind.weights)];
     case Form::q8:
       return table.tiled_q8[index_of(kind.weights)];
+    case Form::q16:
+      return table.tiled_q16[index_of(kind.weights)];
     case Form::bf16:
       return table.tiled_bf16;
   }
   return nullptr;
+}
+
+KernelTable::Gemm row_gemm_of(const KernelTable& table, Kind kind) {
+  const std::size_t dtype = index_of(kind.weights);
+  return kind.activations == Form::q8    ? table.row_q8[dtype]
+         : kind.activations == Form::q16 ? table.row_q16[dtype]
+                                         : table.row_f32[dtype];
+}
+
+float value_of(const Q8Activations& block, std::size_t i) { return block.scale * static_cast<float>(block.q[i]); }
+
+/// How a form of blocks is made and read.
+struct BlockForm {
+  std::size_t elements;
+  std::size_t bytes;
+  KernelTable::Blocks round;
+  float (*value)(const std::byte* block, std::size_t index);
+};
+
+BlockForm block_form(Form form, const KernelTable& table) {
+  switch (form) {
+    case Form::q8:
+      return {64, sizeof(Q8Activations), table.to_q8_blocks, [](const std::byte* block, std::size_t i) {
+                return value_of(*reinterpret_cast<const Q8Activations*>(block), i);
+              }};
+    case Form::q16:
+      return {64, sizeof(Q16Activations), table.to_q16_blocks, [](const std::byte* block, std::size_t i) {
+                const auto& x = *reinterpret_cast<const Q16Activations*>(block);
+                return value_of(x.coarse, i) + value_of(x.fine, i);
+              }};
+    default:
+      return {32, sizeof(BF16Activations), table.to_bf16_blocks, [](const std::byte* block, std::size_t i) {
+                return to_float(reinterpret_cast<const BF16Activations*>(block)->values[i]);
+              }};
+  }
 }
 
 /// Calls check(table, kind) for every product of tiled weights.
@@ -50,7 +88,7 @@ void for_each_kind(F check) {
     if (table->tiled_bf16 != nullptr) kinds.push_back({DType::bf16, Form::bf16});
     for (const DType dtype : kQuantisedTypes) {
       kinds.push_back({dtype, Form::f32});
-      if (has_q8_products(dtype)) kinds.push_back({dtype, Form::q8});
+      kinds.push_back({dtype, has_q8_products(dtype) ? Form::q8 : Form::q16});
     }
     for (const Kind kind : kinds) {
       INFO(name_of(table->isa) << " " << name_of(kind.weights) << " form "
@@ -73,23 +111,14 @@ struct Activations {
       std::memcpy(bytes.data(), values.data(), bytes.size());
       return;
     }
-    const bool q8 = form == Form::q8;
-    const std::size_t elements = q8 ? Q8Activations::kElements : BF16Activations::kElements;
-    const std::size_t size = q8 ? sizeof(Q8Activations) : sizeof(BF16Activations);
-    stride = n_tokens * size;
-    bytes.resize((depth + elements - 1) / elements * stride);
+    const BlockForm blocks = block_form(form, table);
+    stride = n_tokens * blocks.bytes;
+    bytes.resize((depth + blocks.elements - 1) / blocks.elements * stride);
     for (std::size_t t = 0; t < n_tokens; ++t) {
-      (q8 ? table.to_q8_blocks : table.to_bf16_blocks)(&values[t * depth], depth,
-                                                      bytes.data() + t * size, stride);
+      std::byte* first = bytes.data() + t * blocks.bytes;
+      blocks.round(&values[t * depth], depth, first, stride);
       for (std::size_t k = 0; k < depth; ++k) {
-        const std::byte* block = bytes.data() + k / elements * stride + t * size;
-        float& value = wide[t * depth + k];
-        if (q8) {
-          const auto* x = reinterpret_cast<const Q8Activations*>(block);
-          value = x->scale * static_cast<float>(x->q[k % elements]);
-        } else {
-          value = to_float(reinterpret_cast<const BF16Activations*>(block)->values[k % elements]);
-        }
+        wide[t * depth + k] = blocks.value(first + k / blocks.elements * stride, k % blocks.elements);
       }
     }
   }
@@ -237,9 +266,7 @@ TEST_CASE("a token's tiled products have the same bits alone and among others") 
 TEST_CASE("products of quantised rows have the bits of those of tiles") {
   for_each_kind([](const KernelTable& table, Kind kind) {
     if (kind.weights == DType::bf16) return;
-    const KernelTable::Gemm by_rows = kind.activations == Form::q8
-                                          ? table.row_q8[index_of(kind.weights)]
-                                          : table.row_f32[index_of(kind.weights)];
+    const KernelTable::Gemm by_rows = row_gemm_of(table, kind);
     std::vector<std::size_t> depths = depths_of(kind.weights);
     depths.insert(depths.end(), {768, 2816});  // longer than what is gathered at once, and a part of that
     for (const std::size_t depth : depths) {
@@ -306,6 +333,20 @@ TEST_CASE("activations in 8 bits are within half a step, with their sums") {
           REQUIRE(block.sums32[h] == sums[2 * h] + sums[2 * h + 1]);
         }
       }
+    }
+  }
+}
+
+TEST_CASE("activations in 16 bits are within half a step of their second block") {
+  for (const KernelTable* table : kernel_tables()) {
+    INFO(name_of(table->isa));
+    std::vector<float> values = Random(16).reals(64, 5);
+    values[20] = -7;
+    Q16Activations block;
+    table->to_q16_blocks(values.data(), 64, reinterpret_cast<std::byte*>(&block), sizeof block);
+    for (std::size_t i = 0; i < 64; ++i) {
+      const float value = value_of(block.coarse, i) + value_of(block.fine, i);
+      REQUIRE(std::abs(value - values[i]) <= 7.0f / 127 / 127 / 4 * 1.01f);
     }
   }
 }

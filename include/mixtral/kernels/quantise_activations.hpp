@@ -57,13 +57,24 @@ void quantise_block(const float* values, quant::Q8Activations& out) noexcept {
   }
 }
 
-/// Stores n values as ceil(n / 64) blocks, `stride` bytes apart, the last one padded with zeros.
+/// The same in twice as many bits.
 template <class Arch>
+void quantise_block(const float* values, quant::Q16Activations& out) noexcept {
+  quantise_block<Arch>(values, out.coarse);
+  float rest[quant::Q16Activations::kElements];
+  for (std::size_t i = 0; i < quant::Q16Activations::kElements; ++i) {
+    rest[i] = values[i] - out.coarse.scale * static_cast<float>(out.coarse.q[i]);
+  }
+  quantise_block<Arch>(rest, out.fine);
+}
+
+/// Stores n values as ceil(n / 64) of Block, `stride` bytes apart, the last one padded with zeros.
+template <class Arch, class Block>
 void quantise_activations(const float* values, std::size_t n, std::byte* out,
                           std::size_t stride) noexcept {
-  constexpr std::size_t kElements = quant::Q8Activations::kElements;
+  constexpr std::size_t kElements = Block::kElements;
   for (std::size_t i = 0; i < n; i += kElements, out += stride) {
-    auto& block = *reinterpret_cast<quant::Q8Activations*>(out);
+    auto& block = *reinterpret_cast<Block*>(out);
     if (n - i >= kElements) {
       quantise_block<Arch>(values + i, block);
     } else {

@@ -74,19 +74,22 @@ struct KernelTable {
   std::array<Gemm, 3> gemm_f32;  ///< weights of each DType, activations f32
   Gemm gemm_bf16;                ///< weights and activations bf16; null where there is no such dot
 
-  /// Tiled weights of each DType with Q8Activations, with f32 activations, and tiled bf16 weights with
+  /// Tiled weights of each DType with Q8Activations, Q16Activations and f32 activations, and tiled bf16 weights with
   /// BF16Activations. Null where there is no such product.
   std::array<Gemm, kDTypeCount> tiled_q8 = {};
+  std::array<Gemm, kDTypeCount> tiled_q16 = {};
   std::array<Gemm, kDTypeCount> tiled_f32 = {};
   Gemm tiled_bf16 = nullptr;
   /// Likewise for rows of blocks; bit for bit the products of the same weights in tiles.
   std::array<Gemm, kDTypeCount> row_q8 = {};
+  std::array<Gemm, kDTypeCount> row_q16 = {};
   std::array<Gemm, kDTypeCount> row_f32 = {};
 
   /// Rounds n values to blocks that lie `stride` bytes apart (quant/activations.hpp).
   using Blocks = void (*)(const float* values, std::size_t n, std::byte* out,
                           std::size_t stride) noexcept;
   Blocks to_q8_blocks = nullptr;
+  Blocks to_q16_blocks = nullptr;
   Blocks to_bf16_blocks = nullptr;
 
   /// out[i] = gain[i] * x[i] / sqrt(mean(x^2) + eps). out may be x.

@@ -20,10 +20,12 @@ enum class ActivationForm {
   bf16,         ///< row-major
   bf16_blocks,  ///< blocks of quant::BF16Activations
   q8_blocks,    ///< blocks of quant::Q8Activations
+  q16_blocks,   ///< blocks of quant::Q16Activations
 };
 
 constexpr bool is_blocked(ActivationForm form) noexcept {
-  return form == ActivationForm::bf16_blocks || form == ActivationForm::q8_blocks;
+  return form == ActivationForm::bf16_blocks || form == ActivationForm::q8_blocks ||
+         form == ActivationForm::q16_blocks;
 }
 
 /// Elements and bytes of what `form` stores as one unit.
@@ -33,6 +35,8 @@ constexpr BlockShape block_of(ActivationForm form) noexcept {
       return {quant::BF16Activations::kElements, sizeof(quant::BF16Activations)};
     case ActivationForm::q8_blocks:
       return {quant::Q8Activations::kElements, sizeof(quant::Q8Activations)};
+    case ActivationForm::q16_blocks:
+      return {quant::Q16Activations::kElements, sizeof(quant::Q16Activations)};
     case ActivationForm::bf16:
       return block_of(DType::bf16);
     case ActivationForm::f32:
@@ -41,7 +45,7 @@ constexpr BlockShape block_of(ActivationForm form) noexcept {
   return {};
 }
 
-/// Shorter sums than this keep f32 activations beside quantised weights: the errors of 8 bits have too few terms
+/// Shorter sums than this keep f32 activations beside quantised weights: the errors of rounding have too few terms
 /// to average out, and there is no time to be won.
 inline constexpr std::size_t kMinRoundedDepth = 256;
 
@@ -65,9 +69,9 @@ struct Compute {
   ActivationForm form_for(const WeightView& weight) const noexcept {
     if (!round_activations) return ActivationForm::f32;
     if (is_quantised(weight.dtype)) {
-      const bool rounds = weight.cols >= kMinRoundedDepth &&
-                          kernels.tiled_q8[static_cast<std::size_t>(weight.dtype)] != nullptr;
-      return rounds ? ActivationForm::q8_blocks : ActivationForm::f32;
+      if (weight.cols < kMinRoundedDepth) return ActivationForm::f32;
+      const bool in_8_bits = kernels.tiled_q8[static_cast<std::size_t>(weight.dtype)] != nullptr;
+      return in_8_bits ? ActivationForm::q8_blocks : ActivationForm::q16_blocks;
     }
     if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
     return weight.layout == Layout::tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
@@ -105,6 +109,9 @@ struct ActivationView {
         break;
       case ActivationForm::q8_blocks:
         kernels.to_q8_blocks(values.data(), values.size(), at, stride);
+        break;
+      case ActivationForm::q16_blocks:
+        kernels.to_q16_blocks(values.data(), values.size(), at, stride);
         break;
     }
   }
@@ -150,7 +157,7 @@ class ActivationBuffer {
  private:
   /// Of the largest form: f32, or a single padded block.
   static std::size_t bytes(std::size_t rows, std::size_t cols) noexcept {
-    return rows * std::max(cols * sizeof(float), sizeof(quant::Q8Activations));
+    return rows * std::max(cols * sizeof(float), sizeof(quant::Q16Activations));
   }
 
   AlignedBuffer<std::byte> memory_;

@@ -65,6 +65,8 @@ inline KernelTable::Gemm native_gemm(const KernelTable& kernels, const WeightVie
   switch (form) {
     case ActivationForm::q8_blocks:
       return tiled ? kernels.tiled_q8[dtype] : kernels.row_q8[dtype];
+    case ActivationForm::q16_blocks:
+      return tiled ? kernels.tiled_q16[dtype] : kernels.row_q16[dtype];
     case ActivationForm::bf16_blocks:
       return kernels.tiled_bf16;
     case ActivationForm::bf16:

@@ -20,6 +20,15 @@ struct Q8Activations {
   std::int8_t q[kElements];
 };
 
+/// 64 activations of one token as sums of two blocks, `fine` holding what rounding to `coarse` left: to 2^-16 of the
+/// largest one. Ordered likewise.
+struct Q16Activations {
+  static constexpr std::size_t kElements = 64;
+
+  Q8Activations coarse;
+  Q8Activations fine;
+};
+
 /// 32 activations of one token in bf16; ordered likewise.
 struct BF16Activations {
   static constexpr std::size_t kElements = 32;

@@ -48,15 +48,10 @@ struct TQ1_0 {
   /// Digit n of each byte: times 3 moves a digit before the point.
   template <class Arch>
   static simd::Words<Arch> digits(simd::Words<Arch> bytes, std::size_t n) noexcept {
-    const simd::Words<Arch> mask = simd::broadcast_word<Arch>(0x00ff00ffu);
-    simd::Words<Arch> even = bytes & mask, odd = (bytes >> 8) & mask;
     for (std::size_t i = 0; i < n; ++i) {
-      even = (even + (even << 1)) & mask;
-      odd = (odd + (odd << 1)) & mask;
+      bytes = simd::add_bytes<Arch>(bytes, simd::add_bytes<Arch>(bytes, bytes));
     }
-    even = ((even + (even << 1)) >> 8) & mask;
-    odd = ((odd + (odd << 1)) >> 8) & mask;
-    return even | (odd << 8);
+    return simd::times_3_over_256<Arch>(bytes);
   }
 };
 

@@ -60,6 +60,23 @@ Words<Arch> high_nibbles(Words<Arch> words) noexcept {
   return (words >> 4) & broadcast_word<Arch>(0x0f0f0f0fu);
 }
 
+/// Sums of bytes, modulo 256.
+template <class Arch>
+  requires(!Avx2Vectors<Arch>)
+Words<Arch> add_bytes(Words<Arch> a, Words<Arch> b) noexcept {
+  const Words<Arch> low = broadcast_word<Arch>(0x7f7f7f7fu);
+  return ((a & low) + (b & low)) ^ ((a ^ b) & broadcast_word<Arch>(0x80808080u));
+}
+
+/// 3 b / 256 of each byte b, rounded down.
+template <class Arch>
+  requires(!Avx2Vectors<Arch>)
+Words<Arch> times_3_over_256(Words<Arch> bytes) noexcept {
+  const Words<Arch> every_other = broadcast_word<Arch>(0x00ff00ffu);
+  const Words<Arch> even = bytes & every_other, odd = (bytes >> 8) & every_other;
+  return (((even + even + even) >> 8) & every_other) | ((odd + odd + odd) & broadcast_word<Arch>(0xff00ff00u));
+}
+
 template <class Arch>
 Vec<Arch> to_float(IntVec<Arch> value) noexcept {
 #if MIXTRAL_HAS_XSIMD_BASELINE
@@ -263,6 +280,18 @@ template <Avx2Vectors Arch>
 Words<Arch> lookup(const std::array<std::uint8_t, 16>& table, Words<Arch> indices) noexcept {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(&table));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), indices);
+}
+template <Avx2Vectors Arch>
+Words<Arch> add_bytes(Words<Arch> a, Words<Arch> b) noexcept {
+  return _mm256_add_epi8(a, b);
+}
+template <Avx2Vectors Arch>
+Words<Arch> times_3_over_256(Words<Arch> bytes) noexcept {
+  const __m256i one = _mm256_set1_epi8(1);
+  const auto is_above = [&](int limit) {
+    return _mm256_min_epu8(_mm256_subs_epu8(bytes, _mm256_set1_epi8(static_cast<char>(limit))), one);
+  };
+  return _mm256_add_epi8(is_above(85), is_above(170));
 }
 template <Avx2Vectors Arch>
 IntVec<Arch> round(Vec<Arch> value) noexcept {
