@@ -150,7 +150,7 @@ void BenchRunner::forward(BenchSample& sample) {
 void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
   const Config& c = network_.config();
   const std::size_t window = c.sliding_window.value_or(c.max_position);
-  std::size_t n_tokens = 0, n_logits = 0, cache_bytes = 0, attended = 0;
+  std::size_t n_tokens = 0, n_logits = 0, cache_bytes = 0, attended = 0, last_attended = 0;
   for (const BatchItem& item : items_) {
     const std::size_t end = item.cache->size();
     n_tokens += item.tokens.size();
@@ -159,6 +159,7 @@ void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
                    std::min(end, window + item.tokens.size() - 1);
     for (std::size_t p = end - item.tokens.size(); p < end; ++p)
       attended += std::min(p + 1, window);
+    if (item.logits == LogitsFor::last) last_attended += std::min(end, window);
   }
   const std::size_t body = census_.dense.parameters - census_.lm_head.parameters +
                            census_.experts.parameters / census_.n_experts * census_.n_active;
@@ -166,9 +167,13 @@ void BenchRunner::count(std::size_t n_experts_read, BenchSample& sample) const {
       static_cast<double>(census_.dense.bytes - (n_logits == 0 ? census_.lm_head.bytes : 0) +
                           n_experts_read * census_.bytes_per_expert() +
                           n_tokens * (census_.embedding.bytes / c.vocab) + cache_bytes);
-  sample.operations += 2.0 * static_cast<double>(body) * static_cast<double>(n_tokens) +
+  // The last layer computes keys and values alone of tokens without logits.
+  const std::size_t key_value = 2 * c.hidden * c.kv_dim();
+  const std::size_t n_dropped = n_tokens - n_logits;
+  sample.operations += 2.0 * static_cast<double>(body) * static_cast<double>(n_tokens) -
+                       2.0 * static_cast<double>((body / c.n_layers - key_value) * n_dropped) +
                        2.0 * static_cast<double>(census_.lm_head.parameters * n_logits) +
-                       4.0 * static_cast<double>(c.n_layers * c.q_dim() * attended);
+                       4.0 * static_cast<double>(c.q_dim() * ((c.n_layers - 1) * attended + last_attended));
 }
 
 }  // namespace mixtral::cli

@@ -182,16 +182,31 @@ struct Mixtral::Impl {
     return {buffers.residual.data(), buffers.places.size(), config.hidden};
   }
 
+  /// The last layer: of tokens whose logits aren't wanted only the keys and values matter. Returns the others' rows.
+  MatrixView<float> finish_layers(MatrixView<float> residual, const Compute& compute,
+                                  Workspace::Buffers& buffers) const {
+    const std::size_t layer = blocks.size() - 1;
+    const std::size_t n_wanted = buffers.wanted.size();
+    if (n_wanted < residual.rows) {
+      blocks[layer].store(buffers.places, layer, compute, buffers.block, residual);
+      for (std::size_t i = 0; i < n_wanted; ++i) buffers.move_token(buffers.wanted[i], i);
+      residual.rows = n_wanted;
+    }
+    const std::span places = std::span(buffers.places).first(n_wanted);
+    if (n_wanted > 0) blocks[layer].forward(places, layer, compute, buffers.block, residual);
+    return residual;
+  }
+
   MatrixView<const float> project(MatrixView<float> residual, const Compute& compute,
                                   Workspace::Buffers& buffers) const {
-    const std::size_t n_rows = buffers.wanted.size();
+    const std::size_t n_rows = residual.rows;
     const MatrixView<float> logits(buffers.logits.data(), n_rows, config.vocab);
     if (n_rows == 0) return logits;
     const WeightView weight = lm_head.weight();
     const ActivationView input = buffers.final_input.view(compute.activation_form({&weight, 1}),
                                                           n_rows, config.hidden);
     compute.executor.run(n_rows, [&](std::size_t i, std::size_t) {
-      float* row = residual.row(buffers.wanted[i]).data();
+      float* row = residual.row(i).data();
       final_norm.forward_row(row, kernels, row);
       input.set_row(i, row, kernels);
     });
@@ -232,10 +247,15 @@ MatrixView<const float> Mixtral::forward(std::span<const BatchItem> batch, Works
   impl_->checkpoint->check_unchanged();
 
   const Compute compute = impl_->compute_on(executor);
-  const MatrixView<float> residual = impl_->embed(batch, buffers);
+  MatrixView<float> residual = impl_->embed(batch, buffers);
   if (observer != nullptr) observer->on_hidden(0, residual);
-  for (std::size_t layer = 0; layer < impl_->blocks.size(); ++layer) {
-    impl_->blocks[layer].forward(buffers.places, layer, compute, buffers.block, residual);
+  const std::size_t n_layers = impl_->blocks.size();
+  for (std::size_t layer = 0; layer < n_layers; ++layer) {
+    if (layer + 1 < n_layers) {
+      impl_->blocks[layer].forward(buffers.places, layer, compute, buffers.block, residual);
+    } else {
+      residual = impl_->finish_layers(residual, compute, buffers);
+    }
     if (observer != nullptr) {
       MoeScratch& moe = buffers.block.moe;
       observer->on_router(layer, {moe.experts.data(), residual.rows, config().top_k},

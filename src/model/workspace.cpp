@@ -1,5 +1,6 @@
 #include "model/workspace.hpp"
 
+#include <algorithm>
 #include <new>
 #include <string>
 
@@ -30,6 +31,17 @@ Workspace::Buffers::Buffers(const Config& config_, std::size_t max_tokens_, std:
       logits(max_logits * config.vocab) {
   places.reserve(max_tokens);
   wanted.reserve(max_logits);
+}
+
+void Workspace::Buffers::move_token(std::size_t from, std::size_t to) noexcept {
+  const auto move_row = [&](AlignedBuffer<float>& rows, std::size_t cols) {
+    std::copy_n(rows.data() + from * cols, cols, rows.data() + to * cols);
+  };
+  if (from == to) return;
+  move_row(residual, config.hidden);
+  move_row(block.attention.cos, config.head_dim / 2);
+  move_row(block.attention.sin, config.head_dim / 2);
+  places[to] = places[from];
 }
 
 std::size_t Workspace::Buffers::bytes() const noexcept {

@@ -15,6 +15,9 @@ struct Workspace::Buffers {
 
   std::size_t bytes() const noexcept;
 
+  /// Moves what a forward pass keeps of a token from row `from` to row `to` <= `from`.
+  void move_token(std::size_t from, std::size_t to) noexcept;
+
   Config config;
   std::size_t max_tokens;
   std::size_t max_logits;

@@ -119,8 +119,20 @@ class Bench(CommandTest):
         report = self.json("bench", directory, "-p", "200", "-n", "0", *QUICK)
         embedding = 2 * 128 * 64
         everything = weights["bytes"] - embedding + 200 * 2 * 64  # every expert is hit
+        everything -= 2 * 3 * 64 * 96 * 2  # but two: the last layer's experts are the last token's
         cache = 200 * 2 * 2 * 2 * 16 * 2
         self.assertAlmostEqual(report["results"][0]["bytes_per_token"], (everything + cache) / 200)
+
+    def test_operations_of_a_prompt(self):
+        report = self.json("bench", self.synth(shape="64x96x2x4x2x4x128"), "-p", "200", "-n", "0", *QUICK)
+        key_value = 2 * 64 * 32
+        layer = 2 * 64 * 64 + key_value + 2 * 3 * 64 * 96
+        # Of the last layer only keys and values are computed for all tokens.
+        products = 200 * layer + 200 * key_value + layer - key_value + 128 * 64
+        attended = 200 * 201 / 2 + 200
+        expected = (2 * products + 4 * 64 * attended) / 200
+        # Norms and routers are counted, too.
+        self.assertAlmostEqual(report["results"][0]["operations_per_token"] / expected, 1, delta=0.01)
 
     def test_table(self):
         result = self.run_command("bench", MODEL, "-p", "8", "-n", "2", *QUICK)

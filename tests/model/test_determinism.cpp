@@ -66,6 +66,20 @@ TEST_CASE("every chunk size and split of a prompt gives the same bits") {
   }
 }
 
+TEST_CASE("whose logits are asked for changes no bit of them") {
+  for (const auto& path : golden_models()) {
+    INFO(path.filename());
+    Runner all(path, {}, DType::f16), some(path, {}, DType::f16);
+    const std::size_t vocab = all.network->config().vocab;
+    const std::vector<TokenId> prompt = long_prompt(vocab, 50);
+    const std::vector<float> expected = all.logits(prompt);
+    REQUIRE(some.forward(std::span(prompt).first(30), LogitsFor::none).rows == 0);
+    const MatrixView<const float> last = some.forward(std::span(prompt).subspan(30), {3});
+    REQUIRE(last.rows == 3);
+    CHECK(same_bits({last.data, 3 * vocab}, std::span(expected).last(3 * vocab)));
+  }
+}
+
 TEST_CASE("neighbours in a batch change nothing") {
   for (const auto& path : golden_models()) {
     INFO(path.filename());

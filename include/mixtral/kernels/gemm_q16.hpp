@@ -14,7 +14,7 @@ namespace detail {
 
 /// Adds up what `q8`, a product of weights whose weight_stride goes over kStrideRows rows, gives for the coarse and the
 /// fine blocks.
-template <std::size_t kStrideRows, class Q8>
+template <class Arch, std::size_t kStrideRows, class Q8>
 void gemm_q16(const GemmArgs& args, Q8 q8) noexcept {
   static_assert(sizeof(quant::Q16Activations) == 2 * sizeof(quant::Q8Activations));
   constexpr std::size_t kTokens = kTiledTokens / 2;
@@ -49,13 +49,13 @@ void gemm_q16(const GemmArgs& args, Q8 q8) noexcept {
 /// tiled_gemm_q8 with Q16Activations.
 template <class Arch, class F>
 void tiled_gemm_q16(const GemmArgs& args) noexcept {
-  detail::gemm_q16<kTileRows>(args, &tiled_gemm_q8<Arch, F>);
+  detail::gemm_q16<Arch, kTileRows>(args, &tiled_gemm_q8<Arch, F>);
 }
 
 /// row_gemm_q8 with Q16Activations.
 template <class Arch, class F>
 void row_gemm_q16(const GemmArgs& args) noexcept {
-  detail::gemm_q16<1>(args, &row_gemm_q8<Arch, F>);
+  detail::gemm_q16<Arch, 1>(args, &row_gemm_q8<Arch, F>);
 }
 
 }  // namespace mixtral::kernels

@@ -96,8 +96,11 @@ class Attention {
   /// of one cache stand together, at consecutive positions.
   void forward(ActivationView input, std::span<const TokenPlace> places, std::size_t layer,
                const Compute& compute, AttentionScratch& scratch, MatrixView<float> out) const {
-    project(input, compute, scratch);
-    rotate_and_store(places, layer, compute, scratch);
+    run_linear(std::array{query_job(input, scratch), key_job(input, scratch), value_job(input, scratch)}, compute);
+    compute.executor.run(places.size(), [&](std::size_t token, std::size_t worker) {
+      rotate_queries(token, worker, compute, scratch);
+      store_token(places[token], token, layer, worker, compute, scratch);
+    });
     attend(places, layer, compute, scratch);
     const std::array weights = {output_.weight()};
     const ActivationView heads =
@@ -108,47 +111,58 @@ class Attention {
     output_.forward(heads, compute, out);
   }
 
- private:
-  void project(ActivationView input, const Compute& compute, AttentionScratch& scratch) const {
-    const std::size_t n = input.rows;
-    const std::array jobs = {
-        LinearJob{query_.weight(), input, {}, {scratch.queries.data(), n, shape_.q_dim()}},
-        LinearJob{key_.weight(), input, {}, {scratch.keys.data(), n, shape_.kv_dim()}},
-        LinearJob{value_.weight(), input, {}, {scratch.values.data(), n, shape_.kv_dim()}},
-    };
-    run_linear(jobs, compute);
+  /// The part of `forward` that writes keys and values.
+  void store(ActivationView input, std::span<const TokenPlace> places, std::size_t layer,
+             const Compute& compute, AttentionScratch& scratch) const {
+    run_linear(std::array{key_job(input, scratch), value_job(input, scratch)}, compute);
+    compute.executor.run(places.size(), [&](std::size_t token, std::size_t worker) {
+      store_token(places[token], token, layer, worker, compute, scratch);
+    });
   }
 
-  void rotate_and_store(std::span<const TokenPlace> places, std::size_t layer,
-                        const Compute& compute, AttentionScratch& scratch) const {
-    const KernelTable& kernels = compute.kernels;
-    const std::size_t half = shape_.head_dim / 2;
-    const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    compute.executor.run(places.size(), [&](std::size_t token, std::size_t worker) {
-      const float* cos = scratch.cos.data() + token * half;
-      const float* sin = scratch.sin.data() + token * half;
-      float* queries = scratch.queries.data() + token * shape_.q_dim();
-      float* const spare = scratch.heads.data() + worker * shape_.head_dim;
-      for (std::size_t h = 0; h < shape_.n_heads; ++h) {
-        float* query = queries + h * shape_.head_dim;
-        split_halves(query, spare);
-        kernels.rope(query, cos, sin, half);
-      }
-      kernels.multiply(scale, shape_.q_dim(), queries);
+ private:
+  LinearJob query_job(ActivationView input, AttentionScratch& scratch) const {
+    return {query_.weight(), input, {}, {scratch.queries.data(), input.rows, shape_.q_dim()}};
+  }
+  LinearJob key_job(ActivationView input, AttentionScratch& scratch) const {
+    return {key_.weight(), input, {}, {scratch.keys.data(), input.rows, shape_.kv_dim()}};
+  }
+  LinearJob value_job(ActivationView input, AttentionScratch& scratch) const {
+    return {value_.weight(), input, {}, {scratch.values.data(), input.rows, shape_.kv_dim()}};
+  }
 
-      const auto [cache, position] = places[token];
-      const auto narrow = kernels.narrow[static_cast<std::size_t>(cache->dtype())];
-      auto* const row = reinterpret_cast<std::byte*>(spare);  // the key in the cache's type
-      for (std::size_t h = 0; h < shape_.n_kv_heads; ++h) {
-        const std::size_t head = token * shape_.kv_dim() + h * shape_.head_dim;
-        float* key = scratch.keys.data() + head;
-        split_halves(key, spare);
-        kernels.rope(key, cos, sin, half);
-        narrow(key, shape_.head_dim, row);
-        cache->set_key(layer, h, position, row);
-        narrow(scratch.values.data() + head, shape_.head_dim, cache->value(layer, h, position));
-      }
-    });
+  void rotate_queries(std::size_t token, std::size_t worker, const Compute& compute,
+                      AttentionScratch& scratch) const noexcept {
+    const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
+    float* queries = scratch.queries.data() + token * shape_.q_dim();
+    for (std::size_t h = 0; h < shape_.n_heads; ++h) {
+      rotate(queries + h * shape_.head_dim, token, worker, compute, scratch);
+    }
+    compute.kernels.multiply(scale, shape_.q_dim(), queries);
+  }
+
+  void store_token(const TokenPlace& place, std::size_t token, std::size_t layer, std::size_t worker,
+                   const Compute& compute, AttentionScratch& scratch) const noexcept {
+    const auto [cache, position] = place;
+    const auto narrow = compute.kernels.narrow[static_cast<std::size_t>(cache->dtype())];
+    // The key in the cache's type.
+    auto* const row = reinterpret_cast<std::byte*>(scratch.heads.data() + worker * shape_.head_dim);
+    for (std::size_t h = 0; h < shape_.n_kv_heads; ++h) {
+      const std::size_t head = token * shape_.kv_dim() + h * shape_.head_dim;
+      float* key = scratch.keys.data() + head;
+      rotate(key, token, worker, compute, scratch);
+      narrow(key, shape_.head_dim, row);
+      cache->set_key(layer, h, position, row);
+      narrow(scratch.values.data() + head, shape_.head_dim, cache->value(layer, h, position));
+    }
+  }
+
+  /// Rotates a head of token `token`.
+  void rotate(float* head, std::size_t token, std::size_t worker, const Compute& compute,
+              AttentionScratch& scratch) const noexcept {
+    const std::size_t half = shape_.head_dim / 2;
+    split_halves(head, scratch.heads.data() + worker * shape_.head_dim);
+    compute.kernels.rope(head, scratch.cos.data() + token * half, scratch.sin.data() + token * half, half);
   }
 
   /// Puts the elements of a head, as the weights' rows gave them, in half-split order.

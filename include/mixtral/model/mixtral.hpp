@@ -50,7 +50,8 @@ struct BatchItem {
   LogitsFor logits = LogitsFor::last;
 };
 
-/// Sees intermediate results of a forward pass; rows are the batch's tokens in order.
+/// Sees intermediate results of a forward pass; rows are the batch's tokens in order, of the last layer those whose
+/// logits are asked for.
 class ForwardObserver {
  public:
   virtual ~ForwardObserver() = default;
