@@ -53,6 +53,8 @@ KernelTable::Gemm row_gemm_of(const KernelTable& table, Kind kind) {
 }
 
 float value_of(const Q8Activations& block, std::size_t i) { return block.scale * static_cast<float>(block.q[i]); }
+float value_of(const Q16Activations& block, std::size_t i) { return value_of(block.coarse, i) + value_of(block.fine, i); }
+float value_of(const BF16Activations& block, std::size_t i) { return to_float(block.values[i]); }
 
 /// How a form of blocks is made and read.
 struct BlockForm {
@@ -62,22 +64,17 @@ struct BlockForm {
   float (*value)(const std::byte* block, std::size_t index);
 };
 
+template <class Block>
+BlockForm blocks_of(KernelTable::Blocks round) {
+  return {Block::kElements, sizeof(Block), round, [](const std::byte* block, std::size_t i) {
+            return value_of(*reinterpret_cast<const Block*>(block), i);
+          }};
+}
+
 BlockForm block_form(Form form, const KernelTable& table) {
-  switch (form) {
-    case Form::q8:
-      return {64, sizeof(Q8Activations), table.to_q8_blocks, [](const std::byte* block, std::size_t i) {
-                return value_of(*reinterpret_cast<const Q8Activations*>(block), i);
-              }};
-    case Form::q16:
-      return {64, sizeof(Q16Activations), table.to_q16_blocks, [](const std::byte* block, std::size_t i) {
-                const auto& x = *reinterpret_cast<const Q16Activations*>(block);
-                return value_of(x.coarse, i) + value_of(x.fine, i);
-              }};
-    default:
-      return {32, sizeof(BF16Activations), table.to_bf16_blocks, [](const std::byte* block, std::size_t i) {
-                return to_float(reinterpret_cast<const BF16Activations*>(block)->values[i]);
-              }};
-  }
+  if (form == Form::q8) return blocks_of<Q8Activations>(table.to_q8_blocks);
+  if (form == Form::q16) return blocks_of<Q16Activations>(table.to_q16_blocks);
+  return blocks_of<BF16Activations>(table.to_bf16_blocks);
 }
 
 /// Calls check(table, kind) for every product of tiled weights.
@@ -345,8 +342,7 @@ TEST_CASE("activations in 16 bits are within half a step of their second block")
     Q16Activations block;
     table->to_q16_blocks(values.data(), 64, reinterpret_cast<std::byte*>(&block), sizeof block);
     for (std::size_t i = 0; i < 64; ++i) {
-      const float value = value_of(block.coarse, i) + value_of(block.fine, i);
-      REQUIRE(std::abs(value - values[i]) <= 7.0f / 127 / 127 / 4 * 1.01f);
+      REQUIRE(std::abs(value_of(block, i) - values[i]) <= 7.0f / 127 / 127 / 4 * 1.01f);
     }
   }
 }
