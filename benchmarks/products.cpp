@@ -23,14 +23,14 @@ struct Operands {
 roofs::Arithmetic arithmetic_of(ActivationForm activations) {
   switch (activations) {
     case ActivationForm::q8_blocks:
+    case ActivationForm::q16_blocks:
       return roofs::Arithmetic::int8;
     case ActivationForm::bf16:
     case ActivationForm::bf16_blocks:
       return roofs::Arithmetic::bf16;
-    case ActivationForm::f32:
-      break;
+    default:
+      return roofs::Arithmetic::f32;
   }
-  return roofs::Arithmetic::f32;
 }
 
 void product(benchmark::State& state, Isa isa, Operands operands) {
@@ -58,7 +58,8 @@ void product(benchmark::State& state, Isa isa, Operands operands) {
 
 std::string name_of(ActivationForm activations) {
   if (activations == ActivationForm::q8_blocks) return "q8";
-  return activations == ActivationForm::f32 ? "f32" : "bf16";
+  if (activations == ActivationForm::q16_blocks) return "q16";
+  return arithmetic_of(activations) == roofs::Arithmetic::f32 ? "f32" : "bf16";
 }
 
 void add(Isa isa, DType dtype, Layout layout) {
@@ -67,7 +68,7 @@ void add(Isa isa, DType dtype, Layout layout) {
     const Compute compute{kernel_table(isa), one_thread, nullptr, rounded};
     const WeightView weight{nullptr, dtype, kRows, kDepth, layout};
     const ActivationForm activations = compute.activation_form({&weight, 1});
-    if (rounded && activations == ActivationForm::f32) return;
+    if (rounded && name_of(activations) == "f32") return;
     const std::string name = "product/" + std::string(name_of(isa)) + "/" +
                              std::string(name_of(dtype)) +
                              (layout == Layout::tiled ? "_tiled_by_" : "_by_") +

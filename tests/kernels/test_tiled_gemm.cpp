@@ -19,12 +19,13 @@
 using namespace mixtral;
 using namespace mixtral::test;
 using quant::BF16Activations;
+using quant::F32Activations;
 using quant::Q16Activations;
 using quant::Q8Activations;
 
 namespace {
 
-enum class Form { f32, q8, q16, bf16 };
+enum class Form { f32, f32_blocks, q8, q16, bf16 };
 
 struct Kind {
   DType weights;
@@ -34,6 +35,7 @@ struct Kind {
 KernelTable::Gemm gemm_of(const KernelTable& table, Kind kind) {
   switch (kind.activations) {
     case Form::f32:
+    case Form::f32_blocks:
       return table.tiled_f32[index_of(kind.weights)];
     case Form::q8:
       return table.tiled_q8[index_of(kind.weights)];
@@ -81,10 +83,11 @@ BlockForm block_form(Form form, const KernelTable& table) {
 template <class F>
 void for_each_kind(F check) {
   for (const KernelTable* table : kernel_tables()) {
-    std::vector<Kind> kinds = {{DType::bf16, Form::f32}};
+    std::vector<Kind> kinds = {{DType::bf16, Form::f32}, {DType::bf16, Form::f32_blocks}};
     if (table->tiled_bf16 != nullptr) kinds.push_back({DType::bf16, Form::bf16});
     for (const DType dtype : kQuantisedTypes) {
       kinds.push_back({dtype, Form::f32});
+      kinds.push_back({dtype, Form::f32_blocks});
       kinds.push_back({dtype, has_q8_products(dtype) ? Form::q8 : Form::q16});
     }
     for (const Kind kind : kinds) {
@@ -108,6 +111,17 @@ struct Activations {
       std::memcpy(bytes.data(), values.data(), bytes.size());
       return;
     }
+    if (form == Form::f32_blocks) {
+      stride = sizeof(F32Activations);
+      block_stride = n_tokens * sizeof(F32Activations);
+      bytes.resize((depth + F32Activations::kElements - 1) / F32Activations::kElements * block_stride);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::size_t t = i / depth, k = i % depth;
+        std::byte* block = bytes.data() + k / F32Activations::kElements * block_stride + t * stride;
+        std::memcpy(block + k % F32Activations::kElements * sizeof(float), &values[i], sizeof(float));
+      }
+      return;
+    }
     const BlockForm blocks = block_form(form, table);
     stride = n_tokens * blocks.bytes;
     bytes.resize((depth + blocks.elements - 1) / blocks.elements * stride);
@@ -122,6 +136,7 @@ struct Activations {
 
   std::vector<std::byte> bytes;
   std::size_t stride = 0;
+  std::size_t block_stride = sizeof(F32Activations);
   std::vector<float> wide;  // [n_tokens, depth]
 };
 
@@ -167,7 +182,8 @@ std::vector<float> product(KernelTable::Gemm gemm, const Operand& weights,
         .out_stride = stride,
         .n_rows = n_rows,
         .n_tokens = rows.size(),
-        .depth = depth});
+        .depth = depth,
+        .activation_block_stride = activations.block_stride});
   REQUIRE(out.is_intact());
   std::vector<float> values;
   for (std::size_t t = 0; t < rows.size(); ++t) {
@@ -233,7 +249,7 @@ TEST_CASE("tiled products around the tiles and the groups of tokens") {
     for (const std::size_t n_rows : {1, 15, 31, 33, 64, 70}) {
       check_product(table, kind, n_rows, depth, first_rows(2));
     }
-    for (const std::size_t n_tokens : {3, 63, 64, 65, 130}) {
+    for (const std::size_t n_tokens : {3, 6, 9, 63, 64, 65, 130}) {
       check_product(table, kind, 33, depth, first_rows(n_tokens));
     }
   });
@@ -281,6 +297,21 @@ TEST_CASE("products of quantised rows have the bits of those of tiles") {
         }
       }
     }
+  });
+}
+
+TEST_CASE("products of f32 activations have the same bits in rows and in blocks") {
+  for_each_kind([](const KernelTable& table, Kind kind) {
+    if (kind.activations != Form::f32) return;
+    const std::size_t depth = depths_of(kind.weights)[3], n_rows = 33, n_tokens = 11;
+    Random random(4);
+    const TiledWeights weights(kind.weights, n_rows, depth, random);
+    const std::vector<float> values = random.reals(n_tokens * depth);
+    const auto product_of = [&](Form form) {
+      return product(gemm_of(table, kind), weights.in_tiles(), Activations(values, depth, form, table), n_rows, depth,
+                     first_rows(n_tokens));
+    };
+    REQUIRE(bit_difference(product_of(Form::f32_blocks), product_of(Form::f32)) == "");
   });
 }
 

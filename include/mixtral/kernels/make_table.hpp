@@ -33,8 +33,8 @@ constexpr KernelTable::Gemm tiled_bf16_or_null() noexcept {
   }
 }
 
-/// Ternary weights want activations in 16 bits: their few levels leave errors of 8 bits that are over the bound of 1 % on
-/// the goldens' logits (1.35 %).
+/// Ternary weights want activations in 16 bits: their few levels leave errors of 8 bits that are over the bound of 1 %
+/// on the goldens' logits (1.35 %).
 constexpr bool is_ternary(DType dtype) noexcept { return dtype == DType::tq1_0 || dtype == DType::tq2_0; }
 
 template <class Arch, class Format>

@@ -85,8 +85,9 @@ __attribute__((always_inline)) inline void row_gemm(const GemmArgs& args, Tiled 
   }
 }
 
-/// row_gemm_q8 for one token. Some rows go side by side from end to end, so that few bytes are gathered at a time, while
-/// the products before are still under way. The next rows are fetched meanwhile in the order in which they lie in memory.
+/// row_gemm_q8 for one token. Some rows go side by side from end to end, so that few bytes are gathered at a time,
+/// while the products before are still under way. The next rows are fetched meanwhile in the order in which they lie in
+/// memory.
 template <class Arch, class F>
 __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
@@ -139,11 +140,12 @@ void row_gemm_q8(const GemmArgs& args) noexcept {
   });
 }
 
-/// Rows of blocks of format F and row-major activations in f32, likewise.
+/// Rows of blocks of format F and activations in f32, likewise.
 template <class Arch, class F>
 void row_gemm_f32(const GemmArgs& args) noexcept {
-  detail::row_gemm<Arch, F>(args, &tiled_gemm_f32<Arch, F>,
-                            [](std::size_t k) { return k * sizeof(float); });
+  detail::row_gemm<Arch, F>(args, &tiled_gemm_f32<Arch, F>, [&](std::size_t k) {
+    return k / quant::F32Activations::kElements * args.activation_block_stride;
+  });
 }
 
 }  // namespace mixtral::kernels

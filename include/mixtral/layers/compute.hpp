@@ -17,6 +17,7 @@ namespace mixtral {
 /// What activations are stored as before a matrix product.
 enum class ActivationForm {
   f32,          ///< row-major
+  f32_blocks,   ///< blocks of quant::F32Activations
   bf16,         ///< row-major
   bf16_blocks,  ///< blocks of quant::BF16Activations
   q8_blocks,    ///< blocks of quant::Q8Activations
@@ -24,13 +25,14 @@ enum class ActivationForm {
 };
 
 constexpr bool is_blocked(ActivationForm form) noexcept {
-  return form == ActivationForm::bf16_blocks || form == ActivationForm::q8_blocks ||
-         form == ActivationForm::q16_blocks;
+  return form != ActivationForm::f32 && form != ActivationForm::bf16;
 }
 
 /// Elements and bytes of what `form` stores as one unit.
 constexpr BlockShape block_of(ActivationForm form) noexcept {
   switch (form) {
+    case ActivationForm::f32_blocks:
+      return {quant::F32Activations::kElements, sizeof(quant::F32Activations)};
     case ActivationForm::bf16_blocks:
       return {quant::BF16Activations::kElements, sizeof(quant::BF16Activations)};
     case ActivationForm::q8_blocks:
@@ -67,14 +69,17 @@ struct Compute {
 
  private:
   ActivationForm form_for(const WeightView& weight) const noexcept {
-    if (!round_activations) return ActivationForm::f32;
-    if (is_quantised(weight.dtype)) {
-      if (weight.cols < kMinRoundedDepth) return ActivationForm::f32;
-      const bool in_8_bits = kernels.tiled_q8[static_cast<std::size_t>(weight.dtype)] != nullptr;
-      return in_8_bits ? ActivationForm::q8_blocks : ActivationForm::q16_blocks;
-    }
-    if (weight.dtype != DType::bf16 || kernels.gemm_bf16 == nullptr) return ActivationForm::f32;
-    return weight.layout == Layout::tiled ? ActivationForm::bf16_blocks : ActivationForm::bf16;
+    const bool in_blocks = weight.layout == Layout::tiled || is_quantised(weight.dtype);
+    if (!rounds_for(weight)) return in_blocks ? ActivationForm::f32_blocks : ActivationForm::f32;
+    if (weight.dtype == DType::bf16) return in_blocks ? ActivationForm::bf16_blocks : ActivationForm::bf16;
+    const bool in_8_bits = kernels.tiled_q8[static_cast<std::size_t>(weight.dtype)] != nullptr;
+    return in_8_bits ? ActivationForm::q8_blocks : ActivationForm::q16_blocks;
+  }
+
+  bool rounds_for(const WeightView& weight) const noexcept {
+    if (!round_activations) return false;
+    if (is_quantised(weight.dtype)) return weight.cols >= kMinRoundedDepth;
+    return weight.dtype == DType::bf16 && kernels.gemm_bf16 != nullptr;
   }
 };
 
@@ -100,6 +105,9 @@ struct ActivationView {
     switch (form) {
       case ActivationForm::f32:
         kernels.narrow[static_cast<std::size_t>(DType::f32)](values.data(), values.size(), at);
+        break;
+      case ActivationForm::f32_blocks:
+        set_blocks(values, at);
         break;
       case ActivationForm::bf16:
         kernels.narrow[static_cast<std::size_t>(DType::bf16)](values.data(), values.size(), at);
@@ -134,6 +142,14 @@ struct ActivationView {
   }
 
  private:
+  void set_blocks(std::span<const float> values, std::byte* to) const noexcept {
+    for (; !values.empty(); to += stride) {
+      const auto block = values.first(std::min(values.size(), quant::F32Activations::kElements));
+      std::memcpy(to, block.data(), block.size_bytes());
+      values = values.subspan(block.size());
+    }
+  }
+
   std::byte* element(std::size_t row, std::size_t col) const noexcept {
     const BlockShape unit = block_of(form);
     const std::size_t column = col / unit.elements;
@@ -155,9 +171,12 @@ class ActivationBuffer {
   std::size_t bytes() const noexcept { return memory_.bytes(); }
 
  private:
-  /// Of the largest form: f32, or a single padded block.
+  /// Of the largest form: whole blocks of f32.
   static std::size_t bytes(std::size_t rows, std::size_t cols) noexcept {
-    return rows * std::max(cols * sizeof(float), sizeof(quant::Q16Activations));
+    static_assert(sizeof(quant::F32Activations) >= sizeof(quant::Q16Activations) &&
+                  quant::F32Activations::kElements == quant::Q16Activations::kElements);
+    const std::size_t blocks = (cols + quant::F32Activations::kElements - 1) / quant::F32Activations::kElements;
+    return rows * blocks * sizeof(quant::F32Activations);
   }
 
   AlignedBuffer<std::byte> memory_;

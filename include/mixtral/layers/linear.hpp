@@ -72,6 +72,7 @@ inline KernelTable::Gemm native_gemm(const KernelTable& kernels, const WeightVie
     case ActivationForm::bf16:
       return kernels.gemm_bf16;
     case ActivationForm::f32:
+    case ActivationForm::f32_blocks:
       if (tiled) return kernels.tiled_f32[dtype];
       return is_quantised(weight.dtype) ? kernels.row_f32[dtype] : kernels.gemm_f32[dtype];
   }
@@ -82,7 +83,7 @@ inline KernelTable::Gemm native_gemm(const KernelTable& kernels, const WeightVie
 inline void multiply_rows(const LinearJob& job, std::size_t first, std::size_t count,
                           const Compute& compute, MatrixView<float> out) {
   const std::size_t unit = job.weight.layout == Layout::tiled ? kTileRows : 1;
-  const GemmArgs args{
+  GemmArgs args{
       .weights = job.weight.row(first),
       .weight_stride = unit * job.weight.row_bytes(),
       .activations = job.input.data,
@@ -94,6 +95,10 @@ inline void multiply_rows(const LinearJob& job, std::size_t first, std::size_t c
       .n_tokens = out.rows,
       .depth = job.weight.cols,
   };
+  if (job.input.form == ActivationForm::f32_blocks) {
+    args.activation_stride = sizeof(quant::F32Activations);
+    args.activation_block_stride = job.input.stride;
+  }
   if (uses_backend(compute, job.weight, args.n_tokens)) {
     const DType activations = job.input.form == ActivationForm::bf16 ? DType::bf16 : DType::f32;
     compute.gemm->multiply(args, job.weight.dtype, activations);

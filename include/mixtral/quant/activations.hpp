@@ -29,6 +29,14 @@ struct Q16Activations {
   Q8Activations fine;
 };
 
+/// 64 activations of one token as they are; ordered likewise. Rows as long as a model's would lie at distances that are
+/// multiples of a large power of two, so that many tokens push each other out of the caches.
+struct F32Activations {
+  static constexpr std::size_t kElements = 64;
+
+  float values[kElements];
+};
+
 /// 32 activations of one token in bf16; ordered likewise.
 struct BF16Activations {
   static constexpr std::size_t kElements = 32;

@@ -81,8 +81,8 @@ struct Unpacked : Scales<Arch> {
   }
 };
 
-/// Word j of 32 elements whose nibbles are in the four words from `first` of a field: elements 0 .. 15 in the low halves
-/// of the bytes, 16 .. 31 in the high ones.
+/// Word j of 32 elements whose nibbles are in the four words from `first` of a field: elements 0 .. 15 in the low
+/// halves of the bytes, 16 .. 31 in the high ones.
 template <class Arch, class F>
 __attribute__((always_inline)) inline simd::Words<Arch> nibbles(const TileBlock<Arch, F>& block, std::size_t field,
                                                                 std::size_t first, std::size_t j) noexcept {
