@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "mixtral/kernels/row_gemm.hpp"
-#include "mixtral/kernels/tiled_gemm.hpp"
+#include "mixtral/kernels/tiled_gemm_q8.hpp"
 #include "mixtral/quant/activations.hpp"
 
 namespace mixtral::kernels {

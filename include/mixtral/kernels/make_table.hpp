@@ -10,7 +10,9 @@
 #include "mixtral/kernels/rms_norm.hpp"
 #include "mixtral/kernels/row_gemm.hpp"
 #include "mixtral/kernels/table.hpp"
-#include "mixtral/kernels/tiled_gemm.hpp"
+#include "mixtral/kernels/tiled_gemm_bf16.hpp"
+#include "mixtral/kernels/tiled_gemm_f32.hpp"
+#include "mixtral/kernels/tiled_gemm_q8.hpp"
 #include "mixtral/quant/formats.hpp"
 
 namespace mixtral::kernels {

@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "mixtral/kernels/tiled_gemm.hpp"
+#include "mixtral/kernels/tiled_gemm_f32.hpp"
+#include "mixtral/kernels/tiled_gemm_q8.hpp"
+#include "mixtral/kernels/tiled_gemv_q8.hpp"
 #include "mixtral/quant/gather.hpp"
 
 namespace mixtral::kernels {

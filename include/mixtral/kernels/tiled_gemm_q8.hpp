@@ -1,0 +1,275 @@
+// Product of tiled weights and activations in 8 bits.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "mixtral/kernels/group_dot.hpp"
+#include "mixtral/kernels/tiled_gemv_q8.hpp"
+#include "mixtral/kernels/tiles.hpp"
+#include "mixtral/quant/activations.hpp"
+#include "mixtral/quant/unpack.hpp"
+
+namespace mixtral::kernels {
+
+/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512
+/// has room for the weights of kRowGroup rows instead; the shortest vectors aren't worth the minutes that these
+/// products take to compile.
+template <class Arch>
+inline constexpr bool kByBlocks = simd::kWidth<Arch> == 8;
+
+/// Tokens whose sums stay in registers together; one more at the end, where it would be left alone.
+inline constexpr std::size_t kBlockTokens = 4;
+
+namespace detail {
+
+/// Adds to `sums` what `half` (0 or 1) of one block of the depth contributes, for kRowGroup rows of all
+/// tokens, while the weights stay in registers. A block's contribution is collected in `partial` until its
+/// last half, and only then multiplied by the activations' scale.
+template <class Arch, class F, bool kLast>
+__attribute__((always_inline)) inline void add_half(
+    const quant::Unpacked<Arch> (&weights)[kRowVectors], const quant::Q8Activations* column,
+    const TokenGroup& tokens, std::size_t half, std::size_t row, TileSums& partial,
+    TileSums& sums) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kVectors = kRowVectors;
+  constexpr std::size_t kScales = 32 / F::kScaleElements;
+  const auto quants = [&](std::size_t v, std::size_t word) { return weights[v].quants[word]; };
+  for (std::size_t t = 0; t < tokens.size; ++t) {
+    const quant::Q8Activations& x = column[tokens.rows[t]];
+    const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
+    Vec total[kVectors];
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < kScales; ++s) {
+      GroupDot<Arch, F> dots[kVectors];
+      dot_group<Arch, F>(quants, x.q + 32 * half, x_sums[s], s, dots);
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vec product = simd::to_float<Arch>(dots[v].sums());
+        const quant::Unpacked<Arch>& w = weights[v];
+        if (s == 0 && half == 0) {
+          total[v] = product * w.scales[s];
+        } else {
+          if (s == 0) {
+            total[v] = simd::load<Arch>(partial.values[t] + row + v * simd::kWidth<Arch>);
+          }
+          total[v] = simd::multiply_add<Arch>(product, w.scales[s], total[v]);
+        }
+        if constexpr (F::kHasMin) {
+          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[s]));
+          total[v] = simd::subtract_product<Arch>(sum, w.mins[s], total[v]);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      float* to = (kLast ? sums : partial).values[t] + row + v * simd::kWidth<Arch>;
+      if constexpr (kLast) {
+        total[v] = simd::multiply_add<Arch>(total[v], simd::broadcast<Arch>(x.scale),
+                                            simd::load<Arch>(to));
+      }
+      simd::store<Arch>(to, total[v]);
+    }
+  }
+}
+
+/// Adds to the sums of kTokens tokens, `sums` and the following, what kHalves * 32 elements of one block of
+/// the depth contribute, for kRowGroup rows from `row` on: the steps of add_half, in registers. Not inline:
+/// the compiler would move the weights into registers that the sums need.
+template <class Arch, class F, std::size_t kHalves, std::size_t kTokens>
+__attribute__((noinline)) void add_block(
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
+    const std::uint32_t* tokens, std::size_t row, float (*sums)[kTileRows]) noexcept {
+  using Vec = simd::Vec<Arch>;
+  constexpr std::size_t kVectors = kRowVectors;
+  constexpr std::size_t kScales = 32 / F::kScaleElements;
+  constexpr std::size_t kWords = 8 / kScales;
+  const quant::Q8Activations* x[kTokens];
+  for (std::size_t t = 0; t < kTokens; ++t) x[t] = &column[tokens[t]];
+  Vec totals[kTokens][kVectors];
+  for (auto& total : totals) {
+    for (Vec& vector : total) vector = simd::broadcast<Arch>(0.0f);
+  }
+#pragma GCC unroll 1
+  for (std::size_t group = 0; group < kHalves * kScales; ++group) {
+    const quant::Unpacked<Arch>(&half)[kVectors] = weights[group / kScales];
+    const std::size_t s = group % kScales;
+    std::int32_t x_sums[kTokens];
+    GroupDot<Arch, F> dots[kTokens][kVectors];
+#pragma GCC unroll 5
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      x_sums[t] = kScales == 1 ? x[t]->sums32[group] : x[t]->sums16[group];
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) dots[t][v] = GroupDot<Arch, F>(x_sums[t]);
+    }
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < kWords; ++j) {
+#pragma GCC unroll 5
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 4 * (group * kWords + j));
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          dots[t][v].add(j, half[v].quants[s * kWords + j], four);
+        }
+      }
+    }
+#pragma GCC unroll 5
+    for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vec product = simd::to_float<Arch>(dots[t][v].sums());
+        totals[t][v] = simd::multiply_add<Arch>(product, half[v].scales[s], totals[t][v]);
+        if constexpr (F::kHasMin) {
+          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[t]));
+          totals[t][v] = simd::subtract_product<Arch>(sum, half[v].mins[s], totals[t][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 5
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const Vec scale = simd::broadcast<Arch>(x[t]->scale);
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      float* to = sums[t] + row + v * simd::kWidth<Arch>;
+      simd::store<Arch>(to, simd::multiply_add<Arch>(totals[t][v], scale, simd::load<Arch>(to)));
+    }
+  }
+}
+
+/// add_block for all tokens.
+template <class Arch, class F, std::size_t kHalves>
+__attribute__((always_inline)) inline void add_blocks(
+    const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
+    const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
+  for (std::size_t t = 0; t < tokens.size;) {
+    const std::size_t left = tokens.size - t;
+    const std::size_t n = left == kBlockTokens + 1 ? left : std::min(left, kBlockTokens);
+    const auto add = [&]<std::size_t kTokens>() {
+      add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
+    };
+    if (n == kBlockTokens + 1) {
+      add.template operator()<kBlockTokens + 1>();
+    } else if (n == kBlockTokens) {
+      add.template operator()<kBlockTokens>();
+    } else if (n == 3) {
+      add.template operator()<3>();
+    } else if (n == 2) {
+      add.template operator()<2>();
+    } else {
+      add.template operator()<1>();
+    }
+    t += n;
+  }
+}
+
+/// The elements [32 * index, 32 * index + 32) of the depth of kRowGroup rows.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void unpack_rows(
+    const std::byte* tile, std::uintptr_t ahead, std::size_t index, std::size_t row,
+    quant::Unpacked<Arch> (&weights)[kRowVectors]) noexcept {
+  constexpr std::size_t kPerBlock = F::kElements / 32;
+  const std::byte* block = tile + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
+#pragma GCC unroll 2
+  for (std::size_t v = 0; v < kRowVectors; ++v) {
+    weights[v].template unpack<F>({block, row + v * simd::kWidth<Arch>, ahead}, index % kPerBlock);
+  }
+}
+
+inline __attribute__((always_inline)) const quant::Q8Activations* column_of(
+    const GemmArgs& args, std::size_t half) noexcept {
+  return reinterpret_cast<const quant::Q8Activations*>(args.activations +
+                                                       half / 2 * args.activation_stride);
+}
+
+/// Adds all products of a tile and some tokens to `sums`.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& args,
+                                                              const std::byte* tile,
+                                                              const TokenGroup& tokens,
+                                                              TileSums& sums) noexcept {
+  TileSums partial;
+  const std::size_t n_halves = args.depth / 32;
+  for (std::size_t h = 0; h < n_halves; ++h) {
+    const quant::Q8Activations* column = column_of(args, h);
+    for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+      quant::Unpacked<Arch> weights[kRowVectors];
+      unpack_rows<Arch, F>(tile, args.ahead, h, row, weights);
+      if (h % 2 == 1) {
+        add_half<Arch, F, true>(weights, column, tokens, 1, row, partial, sums);
+      } else if (h + 1 < n_halves) {
+        add_half<Arch, F, false>(weights, column, tokens, 0, row, partial, sums);
+      } else {
+        add_half<Arch, F, true>(weights, column, tokens, 0, row, partial, sums);
+      }
+    }
+  }
+}
+
+/// The first kPairs * 64 elements of the depth of kRowGroup rows. A constant index and one row vector after the
+/// other let the groups of a block share the work on its scales.
+template <class Arch, class F, std::size_t kPairs>
+__attribute__((always_inline)) inline void unpack_pairs(
+    const std::byte* tile, std::size_t row,
+    quant::Unpacked<Arch> (&weights)[kPairs][2][kRowVectors]) noexcept {
+  constexpr std::size_t kPerBlock = F::kElements / 32;
+#pragma GCC unroll 2
+  for (std::size_t v = 0; v < kRowVectors; ++v) {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 2 * kPairs; ++i) {
+      const std::byte* block = tile + i / kPerBlock * quant::TileBlock<Arch, F>::kBytes;
+      weights[i / 2][i % 2][v].template unpack<F>({block, row + v * simd::kWidth<Arch>, quant::kNoPrefetch},
+                                                  i % kPerBlock);
+    }
+  }
+}
+
+/// The same by blocks of the format, whose weights are in the L1 cache. What will be wanted next is fetched in equal
+/// shares between the products: unpacking alone would ask for more lines at once than can be on their way.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& args,
+                                                              const std::byte* tile,
+                                                              const TokenGroup& tokens,
+                                                              TileSums& sums) noexcept {
+  constexpr std::size_t kPairs = F::kElements > 64 ? F::kElements / 64 : 1;
+  constexpr std::size_t kStepBytes = 64 * kPairs / F::kElements * quant::TileBlock<Arch, F>::kBytes;
+  constexpr std::size_t kFetchedBytes = kStepBytes / (kTileRows / kRowGroup<Arch>) / kPairs;
+  // As a number: the address may lie behind the last tile, where no pointer may point.
+  std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(tile) + args.ahead;
+  const std::size_t n_halves = args.depth / 32;
+  for (std::size_t h = 0; h < n_halves; h += 2 * kPairs, tile += kStepBytes) {
+    for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+      quant::Unpacked<Arch> weights[kPairs][2][kRowVectors];
+      if (h + 1 == n_halves) {  // one block of 32
+        unpack_rows<Arch, F>(tile, quant::kNoPrefetch, 0, row, weights[0][0]);
+        add_blocks<Arch, F, 1>(weights[0], column_of(args, h), tokens, row, sums);
+        continue;
+      }
+      unpack_pairs<Arch, F>(tile, row, weights);
+      for (std::size_t pair = 0; pair < kPairs; ++pair, fetched += kFetchedBytes) {
+        prefetch<kFetchedBytes>(fetched);
+        add_blocks<Arch, F, 2>(weights[pair], column_of(args, h + 2 * pair), tokens, row, sums);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Tiled weights of format F and Q8Activations: products of bytes summed exactly, their sums scaled
+/// in f32. args.weight_stride goes from tile to tile, args.activation_stride from block to block.
+template <class Arch, class F>
+void tiled_gemm_q8(const GemmArgs& args) noexcept {
+  if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
+  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
+                                  detail::TileSums& sums) {
+    if constexpr (kByBlocks<Arch>) {
+      detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);
+    } else {
+      detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);
+    }
+  });
+}
+
+}  // namespace mixtral::kernels
