@@ -41,5 +41,18 @@ __attribute__((always_inline)) inline void dot_group(Quants quants, const std::i
   }
 }
 
+/// total + scale * dot - min * x_sum, with the scale and min `s` of `weights`: what GroupDot's sums are worth.
+template <class Arch, class F>
+__attribute__((always_inline)) inline simd::Vec<Arch> add_group(simd::Vec<Arch> total, simd::IntVec<Arch> dot,
+                                                                const quant::Scales<Arch>& weights, std::size_t s,
+                                                                std::int32_t x_sum) noexcept {
+  total = simd::multiply_add<Arch>(simd::to_float<Arch>(dot), weights.scales[s], total);
+  if constexpr (F::kHasMin) {
+    const simd::Vec<Arch> sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sum));
+    total = simd::subtract_product<Arch>(sum, weights.mins[s], total);
+  }
+  return total;
+}
+
 }  // namespace detail
 }  // namespace mixtral::kernels

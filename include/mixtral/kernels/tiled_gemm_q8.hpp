@@ -41,25 +41,17 @@ __attribute__((always_inline)) inline void add_half(
     const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
     Vec total[kVectors];
 #pragma GCC unroll 2
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const float* from = partial.values[t] + row + v * simd::kWidth<Arch>;
+      total[v] = half == 0 ? simd::broadcast<Arch>(0.0f) : simd::load<Arch>(from);
+    }
+#pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
       GroupDot<Arch, F> dots[kVectors];
       dot_group<Arch, F>(quants, x.q + 32 * half, x_sums[s], s, dots);
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
-        const Vec product = simd::to_float<Arch>(dots[v].sums());
-        const quant::Unpacked<Arch>& w = weights[v];
-        if (s == 0 && half == 0) {
-          total[v] = product * w.scales[s];
-        } else {
-          if (s == 0) {
-            total[v] = simd::load<Arch>(partial.values[t] + row + v * simd::kWidth<Arch>);
-          }
-          total[v] = simd::multiply_add<Arch>(product, w.scales[s], total[v]);
-        }
-        if constexpr (F::kHasMin) {
-          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[s]));
-          total[v] = simd::subtract_product<Arch>(sum, w.mins[s], total[v]);
-        }
+        total[v] = add_group<Arch, F>(total[v], dots[v].sums(), weights[v], s, x_sums[s]);
       }
     }
 #pragma GCC unroll 2
@@ -118,12 +110,7 @@ __attribute__((noinline)) void add_block(
     for (std::size_t t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
-        const Vec product = simd::to_float<Arch>(dots[t][v].sums());
-        totals[t][v] = simd::multiply_add<Arch>(product, half[v].scales[s], totals[t][v]);
-        if constexpr (F::kHasMin) {
-          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[t]));
-          totals[t][v] = simd::subtract_product<Arch>(sum, half[v].mins[s], totals[t][v]);
-        }
+        totals[t][v] = add_group<Arch, F>(totals[t][v], dots[t][v].sums(), half[v], s, x_sums[t]);
       }
     }
   }

@@ -56,12 +56,7 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
       dot_group<Arch, F>(quants, x.q + 32 * h, x_sums[s], s, dots);
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
-        const Vec product = simd::to_float<Arch>(dots[v].sums());
-        totals[v] = simd::multiply_add<Arch>(product, weights[v].scales[s], totals[v]);
-        if constexpr (F::kHasMin) {
-          const Vec sum = simd::to_float<Arch>(simd::broadcast_int<Arch>(x_sums[s]));
-          totals[v] = simd::subtract_product<Arch>(sum, weights[v].mins[s], totals[v]);
-        }
+        totals[v] = add_group<Arch, F>(totals[v], dots[v].sums(), weights[v], s, x_sums[s]);
       }
     }
   }
