@@ -28,9 +28,11 @@ roofs::Arithmetic arithmetic_of(ActivationForm activations) {
     case ActivationForm::bf16:
     case ActivationForm::bf16_blocks:
       return roofs::Arithmetic::bf16;
-    default:
-      return roofs::Arithmetic::f32;
+    case ActivationForm::f32:
+    case ActivationForm::f32_blocks:
+      break;
   }
+  return roofs::Arithmetic::f32;
 }
 
 void product(benchmark::State& state, Isa isa, Operands operands) {
@@ -68,7 +70,7 @@ void add(Isa isa, DType dtype, Layout layout) {
     const Compute compute{kernel_table(isa), one_thread, nullptr, rounded};
     const WeightView weight{nullptr, dtype, kRows, kDepth, layout};
     const ActivationForm activations = compute.activation_form({&weight, 1});
-    if (rounded && name_of(activations) == "f32") return;
+    if (rounded && arithmetic_of(activations) == roofs::Arithmetic::f32) return;
     const std::string name = "product/" + std::string(name_of(isa)) + "/" +
                              std::string(name_of(dtype)) +
                              (layout == Layout::tiled ? "_tiled_by_" : "_by_") +

@@ -183,10 +183,11 @@ void tiled_gemm_f32(const GemmArgs& args) noexcept {
       }
       constexpr std::size_t kBytes = kElements * kTileRows * quant::kBlockBytes<F> / F::kElements;
       const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(tile) + k / kElements * kBytes;
-      detail::NextWeights next(address + args.ahead, kBytes, std::max<std::size_t>(tokens.size / 3, 1));
+      constexpr std::size_t kTokens = 6;  // as many sums as there are registers for
+      const std::size_t n_products = tokens.size / kTokens * (kTileRows / kRowGroup<Arch>);
+      detail::NextWeights next(address + args.ahead, kBytes, std::max<std::size_t>(n_products, 1));
       std::size_t t = 0;
-      // As many sums as there are registers for.
-      detail::add_wide_blocks<Arch, 2, 6>(weights, n, x, tokens.size, t, next, sums);
+      detail::add_wide_blocks<Arch, kRowVectors, kTokens>(weights, n, x, tokens.size, t, next, sums);
       detail::add_wide_blocks<Arch, kTileVectors, 3>(weights, n, x, tokens.size, t, next, sums);
       detail::add_wide_blocks<Arch, kTileVectors, 2>(weights, n, x, tokens.size, t, next, sums);
       detail::add_wide_blocks<Arch, kTileVectors, 1>(weights, n, x, tokens.size, t, next, sums);
