@@ -63,7 +63,7 @@ def prepare(args, name):
 def logits_error(args, mine, theirs):
     """Relative error between both sides' logits: the median over some positions."""
     vocab = gguf_file.read_config(args.model)["vocab_size"]
-    tokens = [random.Random(0).randrange(vocab) for _ in range(16)]
+    tokens = random.Random(0).choices(range(vocab), k=16)
     a = ours.logits_of(args.mixtral, mine, tokens, args.threads)
     b = llama_cpp_peer.logits_of(theirs, tokens, args.threads)
     return float(numpy.median(numpy.linalg.norm(a - b, axis=1) / numpy.linalg.norm(b, axis=1)))
