@@ -43,8 +43,9 @@ struct Unit {
   const std::byte* values;
   std::size_t first;  ///< the sequence's position of its first
   Range taken;
-  // Bytes from what is being read to what is fetched meanwhile: from a key to the values, from a value
-  // to the next unit's keys.
+  // Bytes to what is fetched meanwhile: from the keys to the values, from the values to the next unit's
+  // keys. It is fetched in order and evenly, a byte for each byte that is worked on, although every pass
+  // over keys or values reads a part of all their lines.
   std::uintptr_t values_ahead, keys_ahead;
 };
 
@@ -100,13 +101,14 @@ void score_tile(const float* packed, const std::byte* tile, std::size_t head_dim
   using Vec = simd::Vec<Arch>;
   using Block = KeyBlock<Arch, T>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
-  constexpr std::size_t kBytesPerKey = Block::kBytes / kTileRows;
+  constexpr std::size_t kBytesAtOnce = Block::kBytes / kTileRows * 2 * kWidth;
+  const std::byte* worked_on = tile;
   for (std::size_t j = 0; j < kTileRows; j += 2 * kWidth) {
     Vec sums[R][2];
     for (std::size_t r = 0; r < R; ++r) sums[r][0] = sums[r][1] = simd::broadcast<Arch>(0.0f);
     const std::byte* at = tile;
-    for (std::size_t d = 0; d < head_dim; at += Block::kBytes) {
-      simd::prefetch<Arch, 2 * kWidth * kBytesPerKey>(at + j * kBytesPerKey, ahead);
+    for (std::size_t d = 0; d < head_dim; at += Block::kBytes, worked_on += kBytesAtOnce) {
+      simd::prefetch<Arch, kBytesAtOnce>(worked_on, ahead);
       const Block block(at, j);
       for (std::size_t element = 0; element < Block::kElements; ++element, ++d) {
         const Vec near = block.near(element);
@@ -183,14 +185,16 @@ template <class Arch, class T, std::size_t R, std::size_t C, class LoadValue, cl
 void weigh_columns(const Weights<Arch, R>& weights, const Unit& unit, std::size_t head_dim,
                    std::size_t column, LoadValue load_value, Load load, Store store) noexcept {
   using Vec = simd::Vec<Arch>;
+  using Row = ValueRow<Arch, T>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  const std::byte* const worked_on = unit.values + Row::bytes(kAttentionUnit * column);
   Vec sums[R][C];
   for (std::size_t r = 0; r < R; ++r) {
     for (std::size_t c = 0; c < C; ++c) sums[r][c] = simd::broadcast<Arch>(0.0f);
   }
   const auto add = [&](std::size_t j, auto sees) {
-    const ValueRow<Arch, T> row(unit.values + j * ValueRow<Arch, T>::bytes(head_dim), column);
-    simd::prefetch<Arch, ValueRow<Arch, T>::bytes(C * kWidth)>(row.address(), unit.keys_ahead);
+    const Row row(unit.values + j * Row::bytes(head_dim), column);
+    simd::prefetch<Arch, Row::bytes(C * kWidth)>(worked_on + j * Row::bytes(C * kWidth), unit.keys_ahead);
     Vec value[C];
     for (std::size_t c = 0; c < C; ++c) value[c] = load_value(row, c * kWidth);
 #pragma GCC unroll 12

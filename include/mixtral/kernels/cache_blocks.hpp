@@ -65,7 +65,6 @@ class ValueRow {
   ValueRow(const std::byte* row, std::size_t column) noexcept
       : values_(reinterpret_cast<const T*>(row) + column) {}
 
-  const void* address() const noexcept { return values_; }
   simd::Vec<Arch> load(std::size_t i) const noexcept { return simd::load<Arch>(values_ + i); }
   simd::Vec<Arch> load_partial(std::size_t count) const noexcept {
     return simd::load_partial<Arch>(values_, count);
@@ -89,7 +88,6 @@ class ValueRow<Arch, quant::Q8_0> {
     scale_ = simd::broadcast<Arch>(block.d);
   }
 
-  const void* address() const noexcept { return quants_; }
   simd::Vec<Arch> load(std::size_t i) const noexcept {
     return simd::load<Arch>(quants_ + i) * scale_;
   }
