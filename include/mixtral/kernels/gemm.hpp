@@ -17,9 +17,10 @@ inline constexpr std::size_t kDepthBlock = 4096 / sizeof(X);
 /// Rows that one register tile computes together.
 inline constexpr std::size_t kDotRows = 4;
 
-/// Tokens that one register tile computes together: what the register file holds as sums.
+/// Tokens that one register tile computes together: what the register file holds as sums, beside their activations and
+/// a vector of weights.
 template <class Arch>
-inline constexpr std::size_t kTileTokens = simd::kWidth<Arch> == 16 ? 6 : 2;
+inline constexpr std::size_t kTileTokens = simd::kWidth<Arch> == 16 ? 6 : 3;
 
 namespace detail {
 
@@ -57,7 +58,9 @@ void dot_tile(const GemmArgs& args, std::size_t row, std::size_t token,
   }
   std::size_t k = 0;
   for (; k + D::kStep <= depth; k += D::kStep) {
-    typename D::Weights wv[R];
+    typename D::Activations xv[T];
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < T; ++t) xv[t] = D::activations(x[t] + k);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) {
       if constexpr (kPrefetch) {
@@ -65,13 +68,9 @@ void dot_tile(const GemmArgs& args, std::size_t row, std::size_t token,
         const auto address = reinterpret_cast<std::uintptr_t>(w[r] + k) + block.prefetch_offset;
         __builtin_prefetch(reinterpret_cast<const void*>(address));
       }
-      wv[r] = D::weights(w[r] + k);
-    }
+      const typename D::Weights wv = D::weights(w[r] + k);
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < T; ++t) {
-      const typename D::Activations xv = D::activations(x[t] + k);
-#pragma GCC unroll 8
-      for (std::size_t r = 0; r < R; ++r) sums[r][t] = D::step(wv[r], xv, sums[r][t]);
+      for (std::size_t t = 0; t < T; ++t) sums[r][t] = D::step(wv, xv[t], sums[r][t]);
     }
   }
   if (k < depth) {
