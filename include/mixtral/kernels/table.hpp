@@ -27,8 +27,8 @@ struct GemmArgs {
   std::size_t n_tokens;
   std::size_t depth;
   bool adds = false;  ///< to what `out` holds; the tiled products alone can
-  /// Bytes from a weight to the one to fetch meanwhile, modulo 2^64; the tiled products take it, that of one token and
-  /// 8 bits excepted, which knows what to fetch.
+  /// Bytes from a weight to the one to fetch meanwhile, modulo 2^64; the tiled products take it, those of one token
+  /// and 8 bits or bf16 excepted, which know what to fetch.
   std::uintptr_t ahead = kPrefetch;
   /// Bytes from 64 activations in f32 to the next ones of their row, for tiled weights and rows of blocks: other than
   /// in a row-major matrix where they are F32Activations.

