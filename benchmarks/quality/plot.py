@@ -29,9 +29,11 @@ def _draw(axes, points, title):
         colour = FRONT_COLOUR if (bits, kl, name) in on_front else COLOUR
         axes.plot(bits, kl, "*" if is_default else "o", markersize=14 if is_default else 5, color=colour,
                   label="default" if is_default else None)
+        if " " in name:  # the table has what was tried besides
+            continue
         if (bits, kl, name) in on_front:
             axes.annotate(name, (bits, kl), fontsize=7, xytext=(-3, -4), textcoords="offset points", ha="right", va="top")
-        elif " " not in name:  # the table has the others
+        else:
             axes.annotate(name, (bits, kl), fontsize=7, color="#808890", xytext=(4, 3), textcoords="offset points")
     axes.set_yscale("log")
     axes.set_xscale("log")
