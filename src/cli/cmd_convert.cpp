@@ -196,7 +196,9 @@ void add_convert(CLI::App& app) {
       ->add_option("IN", arguments->source,
                    "Model directory of Hugging Face or Mistral, a file in it, a GGUF file or a native file")
       ->required();
-  command->add_option("OUT", arguments->target, "The new file, such as model.mixtral or model.gguf, or directory (--to hf)")
+  command
+      ->add_option("OUT", arguments->target,
+                   "The new file, such as model.mixtral or model.gguf, or directory (--to hf)")
       ->required();
   std::vector<std::string> formats;
   for (const Format& format : kFormats) formats.emplace_back(format.name);

@@ -181,7 +181,8 @@ TEST_CASE("the tokenizer survives in GGUF files, from tokenizer.model as from to
     const auto model = open_checkpoint(dir / name)->file("tokenizer.model");
     const auto actual = parse_sentencepiece(test::as_bytes(*model), name);
     REQUIRE(actual->vocab_size() == expected->vocab_size());
-    for (const char* text : {"Once upon a time, there was a fox.", " two  spaces\n", "naïve 日本 🙂", "<s>[INST]"}) {
+    for (const char* text :
+         {"Once upon a time, there was a fox.", " two  spaces\n", "naïve 日本 🙂", "<s>[INST]"}) {
       REQUIRE(actual->encode(text) == expected->encode(text));
     }
     for (TokenId id = 0; id < static_cast<TokenId>(expected->vocab_size()); ++id) {

@@ -86,7 +86,8 @@ TEST_CASE("directories that killed conversions left are removed, and no others")
     fs::create_directories(dir / name);
     test::write_file(dir / name / "model.safetensors", "half");
   }
-  const char* kOthers[] = {"out.tmp-", "out.tmp-1", "out.tmp-1-", "out.tmp-1-2x", "out.tmp-a-2", "other.tmp-1-2", "out"};
+  const char* kOthers[] = {"out.tmp-",    "out.tmp-1",     "out.tmp-1-", "out.tmp-1-2x",
+                           "out.tmp-a-2", "other.tmp-1-2", "out"};
   for (const char* name : kOthers) fs::create_directory(dir / name);
   fs::remove(dir / "out");
   fs::create_symlink(dir / "out.tmp-a-2", dir / "out.tmp-5-5");  // a link is none of ours

@@ -129,8 +129,8 @@ inline __attribute__((always_inline)) const float* block_of(const GemmArgs& args
                                         block * args.activation_block_stride);
 }
 
-/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers. Memory is read in order, so that little need
-/// be fetched ahead: 1024 bytes are 1.15 times as fast as 8192, or none (AVX2).
+/// tiled_gemm_f32 of bf16 for one token: what it widens stays in registers. Memory is read in order, so that
+/// little need be fetched ahead: 1024 bytes are 1.15 times as fast as 8192, or none (AVX2).
 template <class Arch>
 void tiled_gemv_wide(const GemmArgs& args) noexcept {
   using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;

@@ -121,8 +121,8 @@ __attribute__((always_inline)) inline void add_half_step(const std::byte* block,
   add_both_halves<Arch, F, 1, kVectors>(block, 0, 0, x, sums);
 }
 
-/// Bytes from what add_step multiplies to what is fetched meanwhile: two steps, but for whole bytes on AVX2 half a step,
-/// the lines of its second half. Those are read almost in memory's order; two steps ahead would be 1.2 times slower.
+/// Bytes from what add_step multiplies to what is fetched meanwhile: two steps, but for whole bytes on AVX2 half
+/// a step. They are read almost in memory's order; two steps ahead would be 1.2 times slower.
 template <class Arch, class F>
 inline constexpr std::size_t kFetchDistance =
     F::kDType == DType::q8_0 && simd::kWidth<Arch> == 8 ? kStepBytes<Arch, F> / 2 : 2 * kStepBytes<Arch, F>;
