@@ -187,14 +187,14 @@ void weigh_columns(const Weights<Arch, R>& weights, const Unit& unit, std::size_
   using Vec = simd::Vec<Arch>;
   using Row = ValueRow<Arch, T>;
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
-  const std::byte* const worked_on = unit.values + Row::bytes(kAttentionUnit * column);
+  const std::uintptr_t ahead = Row::bytes(kAttentionUnit * column) + unit.keys_ahead;
   Vec sums[R][C];
   for (std::size_t r = 0; r < R; ++r) {
     for (std::size_t c = 0; c < C; ++c) sums[r][c] = simd::broadcast<Arch>(0.0f);
   }
   const auto add = [&](std::size_t j, auto sees) {
     const Row row(unit.values + j * Row::bytes(head_dim), column);
-    simd::prefetch<Arch, Row::bytes(C * kWidth)>(worked_on + j * Row::bytes(C * kWidth), unit.keys_ahead);
+    simd::prefetch<Arch, Row::bytes(C * kWidth)>(unit.values, ahead + j * Row::bytes(C * kWidth));
     Vec value[C];
     for (std::size_t c = 0; c < C; ++c) value[c] = load_value(row, c * kWidth);
 #pragma GCC unroll 12
