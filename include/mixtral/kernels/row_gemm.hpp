@@ -96,18 +96,14 @@ __attribute__((flatten)) void row_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kRows = std::max(kWidth, simd::kTransposedRows);
   constexpr std::size_t kBlocks = kStep<F> / F::kElements;
   constexpr std::size_t kBytes = kBlocks * quant::kBlockBytes<F>;
-  constexpr std::size_t kFetchedBytes = kRows * kBytes / kFetches<Arch, F, kRows / kWidth>;
   const TokenBlocks x(args);
   alignas(64) std::byte tile[kStepBytes<Arch, F>];
   for (std::size_t row = 0; row < args.n_rows; row += kRows) {
     const std::byte* from = args.weights + row * args.weight_stride;
     const std::size_t n_rows = std::min(args.n_rows - row, kRows);
-    // As a number: the address may lie behind the last row, where no pointer may point.
-    std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(from) + kRows * args.weight_stride;
-    const auto fetch = [&] {
-      prefetch<kFetchedBytes>(fetched);
-      fetched += kFetchedBytes;
-    };
+    NextSteps<Arch, kRows * kBytes, kFetches<Arch, F, kRows / kWidth>> next(
+        reinterpret_cast<std::uintptr_t>(from) + kRows * args.weight_stride);
+    const auto fetch = [&](std::size_t part) { next.fetch(part); };
     simd::Vec<Arch> sums[kRows / kWidth];
     for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
     for (std::size_t k = 0; k < args.depth; k += kStep<F>) {

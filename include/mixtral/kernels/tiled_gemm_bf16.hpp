@@ -1,6 +1,7 @@
 // Product of tiled weights and activations in bf16.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,57 +13,90 @@
 #include "mixtral/simd/int8.hpp"
 
 namespace mixtral::kernels {
+namespace detail {
+
+/// Tokens whose sums stay in registers together: as many as hide the latency of the products.
+inline constexpr std::size_t kBf16Tokens = 8;
+
+/// Blocks of activations that pass by, for all tokens, while their weights are in the L1 cache.
+inline constexpr std::size_t kBf16Blocks = 4;
+
+/// Adds to the sums of kTokens tokens, `sums` and the following, what n_pairs pairs of elements from `tile` on
+/// contribute, for kRowGroup rows from `row` on. The first activations are those at `x`, the next block's
+/// `stride` bytes behind.
+template <class Arch, std::size_t kTokens>
+__attribute__((noinline)) void add_pairs(const std::byte* tile, std::size_t n_pairs,
+                                         const std::byte* const* x, std::size_t stride, std::size_t row,
+                                         NextWeights& next, float (*sums)[kTileRows]) noexcept {
+  using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
+  constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  simd::Vec<Arch> totals[kTokens][kRowVectors];
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kRowVectors; ++v) totals[t][v] = simd::load<Arch>(sums[t] + row + v * kWidth);
+  }
+  for (std::size_t p = 0; p < n_pairs; p += kBlockPairs) {
+    const std::byte* block[kTokens];
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < kTokens; ++t) block[t] = x[t] + p / kBlockPairs * stride;
+    const std::size_t n = std::min(n_pairs - p, kBlockPairs);
+    for (std::size_t j = 0; j < n; ++j, tile += Pairs::kBytes) {
+      next.fetch_share();
+      simd::Words<Arch> weights[kRowVectors];
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < kRowVectors; ++v) {
+        weights[v] = Pairs{tile, row + v * kWidth, quant::kNoPrefetch}.words(0, 0);
+      }
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        std::uint32_t pair;
+        __builtin_memcpy(&pair, block[t] + sizeof pair * j, sizeof pair);
+        const simd::Words<Arch> both = simd::broadcast_word<Arch>(pair);
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < kRowVectors; ++v) {
+          totals[t][v] = simd::PairDot<Arch>::step(totals[t][v], weights[v], both);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 2
+    for (std::size_t v = 0; v < kRowVectors; ++v) simd::store<Arch>(sums[t] + row + v * kWidth, totals[t][v]);
+  }
+}
+
+}  // namespace detail
 
 /// Tiled bf16 weights and BF16Activations: pairs of products added to f32 sums (VDPBF16PS).
 template <class Arch>
 void tiled_gemm_bf16(const GemmArgs& args) noexcept {
-  using Vec = simd::Vec<Arch>;
-  using Dot = simd::PairDot<Arch>;
-  using Pairs = quant::TileBlock<Arch, quant::BF16Pairs>;
-  constexpr std::size_t kPairs = 8;  // of the depth that stay in registers for 32 rows
-  constexpr std::size_t kVectors = kRowVectors;
+  constexpr std::size_t kPairBytes = quant::TileBlock<Arch, quant::BF16Pairs>::kBytes;
+  constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
+  constexpr std::size_t kPairs = detail::kBf16Blocks * kBlockPairs;
   const std::size_t n_pairs = args.depth / 2;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
-    for (std::size_t p = 0; p < n_pairs; p += kPairs) {
-      constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
-      const auto* column = reinterpret_cast<const quant::BF16Activations*>(
-          args.activations + p / kBlockPairs * args.activation_stride);
-      const std::size_t n = n_pairs - p < kPairs ? n_pairs - p : kPairs;
-      for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
-        simd::Words<Arch> weights[kPairs][kVectors];
-#pragma GCC unroll 8
-        for (std::size_t j = 0; j < kPairs; ++j) {
-#pragma GCC unroll 2
-          for (std::size_t v = 0; v < kVectors; ++v) {
-            const Pairs pairs{tile + (p + j) * Pairs::kBytes, row + v * simd::kWidth<Arch>,
-                                args.ahead};
-            weights[j][v] = j < n ? pairs.words(0, 0) : simd::broadcast_word<Arch>(0);
-          }
+    const std::size_t n_blocks = (tokens.size + detail::kBf16Tokens - 1) / detail::kBf16Tokens;
+    const std::size_t block_tokens = (tokens.size + n_blocks - 1) / n_blocks;
+    for (std::size_t p = 0; p < n_pairs; p += kPairs, tile += kPairs * kPairBytes) {
+      const std::size_t n = std::min(n_pairs - p, kPairs);
+      detail::NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead, n * kPairBytes,
+                               n * n_blocks * (kTileRows / kRowGroup<Arch>));
+      const std::byte* column = args.activations + p / kBlockPairs * args.activation_stride;
+      for (std::size_t t = 0; t < tokens.size; t += block_tokens) {
+        const std::byte* x[detail::kBf16Tokens];
+        const std::size_t n_tokens = std::min(tokens.size - t, block_tokens);
+        for (std::size_t i = 0; i < n_tokens; ++i) {
+          x[i] = column + tokens.rows[t + i] * sizeof(quant::BF16Activations);
         }
-        for (std::size_t t = 0; t < tokens.size; ++t) {
-          const BF16* x = column[tokens.rows[t]].values + 2 * (p % kBlockPairs);
-          float* to = sums.values[t] + row;
-          Vec total[kVectors];
-#pragma GCC unroll 2
-          for (std::size_t v = 0; v < kVectors; ++v) {
-            total[v] = simd::load<Arch>(to + v * simd::kWidth<Arch>);
+        detail::with_constant<detail::kBf16Tokens>(n_tokens, [&]<std::size_t kTokens>() {
+          for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
+            detail::add_pairs<Arch, kTokens>(tile, n, x, args.activation_stride, row, next, sums.values + t);
           }
-#pragma GCC unroll 8
-          for (std::size_t j = 0; j < kPairs; ++j) {
-            std::uint32_t pair;
-            __builtin_memcpy(&pair, x + 2 * j, sizeof pair);
-            const simd::Words<Arch> both = simd::broadcast_word<Arch>(pair);
-#pragma GCC unroll 2
-            for (std::size_t v = 0; v < kVectors; ++v) {
-              total[v] = Dot::step(total[v], weights[j][v], both);
-            }
-          }
-#pragma GCC unroll 2
-          for (std::size_t v = 0; v < kVectors; ++v) {
-            simd::store<Arch>(to + v * simd::kWidth<Arch>, total[v]);
-          }
-        }
+        });
       }
     }
   });

@@ -89,25 +89,6 @@ __attribute__((noinline)) void add_wide(const WideWeights& weights, std::size_t 
   }
 }
 
-/// What will be wanted next, fetched in shares between the products: widening alone would ask for more lines at once
-/// than can be on their way.
-class NextWeights {
- public:
-  __attribute__((always_inline)) NextWeights(std::uintptr_t begin, std::size_t bytes, std::size_t shares) noexcept
-      : next_(begin), end_(begin + bytes), share_((bytes + shares - 1) / shares) {}
-
-  __attribute__((always_inline)) void fetch_share() noexcept {
-    for (const std::uintptr_t end = std::min(next_ + share_, end_); next_ < end; next_ += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next_));
-    }
-  }
-
- private:
-  // As numbers: the addresses may lie behind the last tile, where no pointer may point.
-  std::uintptr_t next_, end_;
-  std::size_t share_;
-};
-
 /// add_wide for all rows, of kTokens tokens at a time while there are as many from `t` on.
 template <class Arch, std::size_t kVectors, std::size_t kTokens>
 __attribute__((always_inline)) inline void add_wide_blocks(const WideWeights& weights,

@@ -13,14 +13,22 @@
 
 namespace mixtral::kernels {
 
-/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512
-/// has room for the weights of kRowGroup rows instead; the shortest vectors aren't worth the minutes that these
-/// products take to compile.
+/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. The shortest
+/// vectors aren't worth the minutes that these products take to compile.
 template <class Arch>
-inline constexpr bool kByBlocks = simd::kWidth<Arch> == 8;
+inline constexpr bool kByBlocks = simd::kWidth<Arch> >= 8;
 
 /// Tokens whose sums stay in registers together; one more at the end, where it would be left alone.
-inline constexpr std::size_t kBlockTokens = 4;
+template <class Arch>
+inline constexpr std::size_t kBlockTokens = simd::kWidth<Arch> == 16 ? 6 : 4;
+
+/// The most tokens for which weights are unpacked where they are multiplied, and not stored in between: that is faster
+/// for a few, and for any number where little is to be unpacked. With 16 registers it gains nothing.
+template <class Arch, class F>
+inline constexpr std::size_t kFewTokens = [] {
+  if (simd::kWidth<Arch> != 16) return std::size_t{0};
+  return F::kDType == DType::q4_0 || F::kDType == DType::q8_0 ? kTiledTokens : std::size_t{8};
+}();
 
 namespace detail {
 
@@ -89,7 +97,7 @@ __attribute__((noinline)) void add_block(
     const std::size_t s = group % kScales;
     std::int32_t x_sums[kTokens];
     GroupDot<Arch, F> dots[kTokens][kVectors];
-#pragma GCC unroll 5
+#pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t) {
       x_sums[t] = kScales == 1 ? x[t]->sums32[group] : x[t]->sums16[group];
 #pragma GCC unroll 2
@@ -97,7 +105,7 @@ __attribute__((noinline)) void add_block(
     }
 #pragma GCC unroll 8
     for (std::size_t j = 0; j < kWords; ++j) {
-#pragma GCC unroll 5
+#pragma GCC unroll 8
       for (std::size_t t = 0; t < kTokens; ++t) {
         const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 4 * (group * kWords + j));
 #pragma GCC unroll 2
@@ -106,7 +114,7 @@ __attribute__((noinline)) void add_block(
         }
       }
     }
-#pragma GCC unroll 5
+#pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 2
       for (std::size_t v = 0; v < kVectors; ++v) {
@@ -114,7 +122,7 @@ __attribute__((noinline)) void add_block(
       }
     }
   }
-#pragma GCC unroll 5
+#pragma GCC unroll 8
   for (std::size_t t = 0; t < kTokens; ++t) {
     const Vec scale = simd::broadcast<Arch>(x[t]->scale);
 #pragma GCC unroll 2
@@ -132,21 +140,10 @@ __attribute__((always_inline)) inline void add_blocks(
     const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
   for (std::size_t t = 0; t < tokens.size;) {
     const std::size_t left = tokens.size - t;
-    const std::size_t n = left == kBlockTokens + 1 ? left : std::min(left, kBlockTokens);
-    const auto add = [&]<std::size_t kTokens>() {
+    const std::size_t n = left == kBlockTokens<Arch> + 1 ? left : std::min(left, kBlockTokens<Arch>);
+    with_constant<kBlockTokens<Arch> + 1>(n, [&]<std::size_t kTokens>() {
       add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
-    };
-    if (n == kBlockTokens + 1) {
-      add.template operator()<kBlockTokens + 1>();
-    } else if (n == kBlockTokens) {
-      add.template operator()<kBlockTokens>();
-    } else if (n == 3) {
-      add.template operator()<3>();
-    } else if (n == 2) {
-      add.template operator()<2>();
-    } else {
-      add.template operator()<1>();
-    }
+    });
     t += n;
   }
 }
@@ -242,6 +239,73 @@ __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& ar
   }
 }
 
+/// Adds to the sums of kTokens tokens, `sums` and the following, what kHalves * 32 elements of the block at `block`,
+/// from its half `half` on, contribute.
+template <class Arch, class F, std::size_t kHalves, std::size_t kTokens>
+__attribute__((always_inline)) inline void add_few(const std::byte* block, std::size_t half,
+                                                   const quant::Q8Activations* column,
+                                                   const std::uint32_t* tokens, NextWeights& next,
+                                                   float (*sums)[kTileRows]) noexcept {
+  constexpr std::size_t kWidth = simd::kWidth<Arch>;
+  constexpr std::size_t kVectors = kTileRows / kWidth;
+  const quant::Q8Activations* x[kTokens];
+  simd::Vec<Arch> totals[kTokens * kVectors];
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    x[t] = &column[tokens[t]];
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      totals[t * kVectors + v] = simd::load<Arch>(static_cast<const float*>(sums[t] + v * kWidth));
+    }
+  }
+  next.fetch_share();
+  add_both_halves<Arch, F, kHalves, kVectors>(block, half, 0, x, [](std::size_t) {}, totals);
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      simd::store<Arch>(sums[t] + v * kWidth, totals[t * kVectors + v]);
+    }
+  }
+}
+
+/// The same for the halves [begin, end) of the depth, of which `block` holds the first.
+template <class Arch, class F, std::size_t kTokens>
+__attribute__((noinline)) void add_few_steps(const GemmArgs& args, const std::byte* block, std::size_t begin,
+                                             std::size_t end, const std::uint32_t* tokens, NextWeights& next,
+                                             float (*sums)[kTileRows]) noexcept {
+  constexpr std::size_t kHalves = kStep<F> / 32;
+  for (; begin + kHalves <= end; begin += kHalves, block += kStepBytes<Arch, F>) {
+#pragma GCC unroll 4
+    for (std::size_t half = 0; half < kHalves; half += 2) {
+      add_few<Arch, F, 2, kTokens>(block, half, column_of(args, begin + half), tokens, next, sums);
+    }
+  }
+  if (begin < end) add_few<Arch, F, 1, kTokens>(block, 0, column_of(args, begin), tokens, next, sums);
+}
+
+/// Adds all products of a tile and some tokens to `sums`, where weights are unpacked for each few of the tokens.
+template <class Arch, class F>
+__attribute__((always_inline)) inline void add_tile_by_few(const GemmArgs& args, const std::byte* tile,
+                                                           const TokenGroup& tokens, TileSums& sums) noexcept {
+  constexpr std::size_t kHalves = 256 / 32;  // of the depth that stay in the L1 cache for all tokens
+  constexpr std::size_t kBytes = 256 / F::kElements * quant::TileBlock<Arch, F>::kBytes;
+  constexpr std::size_t kMost = F::kHasMin ? 4 : 5;  // as many sums as there are registers for
+  const std::size_t n_blocks = (tokens.size + kMost - 1) / kMost;
+  const std::size_t block_tokens = (tokens.size + n_blocks - 1) / n_blocks;
+  const std::size_t n_halves = args.depth / 32;
+  NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead + quant::TileBlock<Arch, F>::kBytes,
+                   args.depth / F::kElements * quant::TileBlock<Arch, F>::kBytes, (n_halves + 1) / 2 * n_blocks);
+  for (std::size_t h = 0; h < n_halves; h += kHalves, tile += kBytes) {
+    const std::size_t end = std::min(h + kHalves, n_halves);
+    for (std::size_t t = 0; t < tokens.size; t += block_tokens) {
+      with_constant<kMost>(std::min(block_tokens, tokens.size - t), [&]<std::size_t kTokens>() {
+        add_few_steps<Arch, F, kTokens>(args, tile, h, end, tokens.rows + t, next, sums.values + t);
+      });
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Tiled weights of format F and Q8Activations: products of bytes summed exactly, their sums scaled
@@ -251,7 +315,13 @@ void tiled_gemm_q8(const GemmArgs& args) noexcept {
   if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
-    if constexpr (kByBlocks<Arch>) {
+    constexpr std::size_t kFew = kFewTokens<Arch, F>;
+    if constexpr (kFew > 0) {
+      if (tokens.size <= kFew) return detail::add_tile_by_few<Arch, F>(args, tile, tokens, sums);
+    }
+    if constexpr (kFew >= kTiledTokens) {
+      return;  // done
+    } else if constexpr (kByBlocks<Arch>) {
       detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);
     } else {
       detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);

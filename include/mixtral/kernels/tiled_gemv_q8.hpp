@@ -14,26 +14,39 @@
 namespace mixtral::kernels {
 namespace detail {
 
-/// How many of kVectors vectors of rows are multiplied together for one token. Whole bytes need no registers to be
-/// unpacked, so that the vectors which share a cache line go together (1.2 times as fast); other formats lose by it.
+/// How many of kVectors vectors of rows are multiplied together for one token. AVX-512 has registers for all (1.1 to
+/// 1.3 times as fast). Whole bytes need none to be unpacked, so that the vectors which share a cache line go together
+/// (1.2 times); other formats lose by it.
 template <class Arch, class F, std::size_t kVectors>
-inline constexpr std::size_t kVectorsTogether =
-    F::kDType == DType::q8_0 ? std::min(kVectors, kTileRows / 2 / simd::kWidth<Arch>) : 1;
+inline constexpr std::size_t kVectorsTogether = [] {
+  if (simd::kWidth<Arch> == 16) return kVectors;
+  if (F::kDType == DType::q8_0) return std::min(kVectors, kTileRows / 2 / simd::kWidth<Arch>);
+  return std::size_t{1};
+}();
 
-/// Adds to `sums`, of one token and kVectors vectors of rows, what the elements [64 * index, 64 * index + 64) of
-/// the depth contribute: the steps of add_half, in registers. The block at `block` is the one that holds
-/// the first of them, at `half`; kHalves is 1 at the end of an odd depth.
-template <class Arch, class F, std::size_t kHalves, std::size_t kVectors>
+/// Words of 4 elements between two calls of `fetch` in add_both_halves: with vectors as long as lines, many lines would
+/// be asked for at once by fewer calls.
+template <class Arch>
+inline constexpr std::size_t kFetchWords = simd::kWidth<Arch> == 16 ? 2 : 16;
+
+/// Adds to `sums`, kVectors vectors of rows of one token after the other, what a block of activations of each token, at
+/// `x`, contributes: the steps of add_half, in registers. The block at `block` is the one that holds the first weights,
+/// at `half`; kHalves is 1 at the end of an odd depth. fetch(i) is called between the products, for i = 0, 1, ...
+template <class Arch, class F, std::size_t kHalves, std::size_t kVectors, std::size_t kTokens, class Fetch>
 __attribute__((always_inline)) inline void add_both_halves(const std::byte* block, std::size_t half,
                                                            std::size_t row,
-                                                           const quant::Q8Activations& x,
-                                                           simd::Vec<Arch>* sums) noexcept {
+                                                           const quant::Q8Activations* const (&x)[kTokens],
+                                                           Fetch fetch, simd::Vec<Arch>* sums) noexcept {
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kPerBlock = F::kElements / 32;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
-  Vec totals[kVectors];
+  constexpr std::size_t kWords = F::kScaleElements / 4;
+  Vec totals[kTokens][kVectors];
+#pragma GCC unroll 8
+  for (auto& total : totals) {
 #pragma GCC unroll 4
-  for (Vec& total : totals) total = simd::broadcast<Arch>(0.0f);
+    for (Vec& vector : total) vector = simd::broadcast<Arch>(0.0f);
+  }
 #pragma GCC unroll 2
   for (std::size_t h = 0; h < kHalves; ++h) {
     const std::size_t index = half + h;
@@ -41,28 +54,54 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
       return quant::TileBlock<Arch, F>{block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes,
                                        row + v * simd::kWidth<Arch>, quant::kNoPrefetch};
     };
-    const auto quants = [&](std::size_t v, std::size_t word) {
-      return F::template quants<Arch>(block_of(v), index % kPerBlock, word);
-    };
     quant::Scales<Arch> weights[kVectors];
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
       F::template unpack_scales<Arch>(block_of(v), index % kPerBlock, weights[v]);
     }
-    const std::int32_t* x_sums = kScales == 1 ? x.sums32 + h : x.sums16 + 2 * h;
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
-      GroupDot<Arch, F> dots[kVectors];
-      dot_group<Arch, F>(quants, x.q + 32 * h, x_sums[s], s, dots);
+      std::int32_t x_sums[kTokens];
+      GroupDot<Arch, F> dots[kTokens][kVectors];
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        x_sums[t] = kScales == 1 ? x[t]->sums32[h] : x[t]->sums16[2 * h + s];
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        totals[v] = add_group<Arch, F>(totals[v], dots[v].sums(), weights[v], s, x_sums[s]);
+        for (GroupDot<Arch, F>& dot : dots[t]) dot = GroupDot<Arch, F>(x_sums[t]);
+      }
+#pragma GCC unroll 8
+      for (std::size_t j = 0; j < kWords; ++j) {
+        const std::size_t word = s * kWords + j;
+        if ((8 * h + word) % kFetchWords<Arch> == 0) fetch((8 * h + word) / kFetchWords<Arch>);
+        simd::Words<Arch> quants[kVectors];
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          quants[v] = F::template quants<Arch>(block_of(v), index % kPerBlock, word);
+        }
+#pragma GCC unroll 8
+        for (std::size_t t = 0; t < kTokens; ++t) {
+          const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 32 * h + 4 * word);
+#pragma GCC unroll 4
+          for (std::size_t v = 0; v < kVectors; ++v) dots[t][v].add(j, quants[v], four);
+        }
+      }
+#pragma GCC unroll 8
+      for (std::size_t t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          totals[t][v] = add_group<Arch, F>(totals[t][v], dots[t][v].sums(), weights[v], s, x_sums[t]);
+        }
       }
     }
   }
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const Vec scale = simd::broadcast<Arch>(x[t]->scale);
 #pragma GCC unroll 4
-  for (std::size_t v = 0; v < kVectors; ++v) {
-    sums[v] = simd::multiply_add<Arch>(totals[v], simd::broadcast<Arch>(x.scale), sums[v]);
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      Vec& sum = sums[t * kVectors + v];
+      sum = simd::multiply_add<Arch>(totals[t][v], scale, sum);
+    }
   }
 }
 
@@ -91,13 +130,14 @@ class TokenBlocks {
   std::size_t stride_;
 };
 
-/// How often add_step calls fetch().
+/// How often add_step calls `fetch`.
 template <class Arch, class F, std::size_t kVectors>
-inline constexpr std::size_t kFetches = kStep<F> / 64 * (kVectors / kVectorsTogether<Arch, F, kVectors>);
+inline constexpr std::size_t kFetches =
+    kStep<F> / 4 / kFetchWords<Arch> * (kVectors / kVectorsTogether<Arch, F, kVectors>);
 
 /// Adds to `sums`, of kVectors * kWidth rows of a tile, what kStep<F> elements of the depth contribute, whose
-/// activations begin with block x[index]; what the groups of a weights' block share is unpacked once. fetch() is called
-/// between the products.
+/// activations begin with block x[index]; what the groups of a weights' block share is unpacked once. fetch(i) is
+/// called between the products, for i < kFetches.
 template <class Arch, class F, std::size_t kVectors, class Fetch>
 __attribute__((always_inline)) inline void add_step(const std::byte* block, const TokenBlocks& x,
                                                     std::size_t index, Fetch fetch,
@@ -106,9 +146,10 @@ __attribute__((always_inline)) inline void add_step(const std::byte* block, cons
 #pragma GCC unroll 4
   for (std::size_t pair = 0; pair < kStep<F> / 64; ++pair) {
     for (std::size_t v = 0; v < kVectors; v += kTogether) {
-      fetch();
-      add_both_halves<Arch, F, 2, kTogether>(block, 2 * pair, v * simd::kWidth<Arch>, x[index + pair],
-                                             sums + v);
+      const std::size_t first = (pair * kVectors + v) / kTogether * (16 / kFetchWords<Arch>);
+      const quant::Q8Activations* const token[] = {&x[index + pair]};
+      add_both_halves<Arch, F, 2, kTogether>(block, 2 * pair, v * simd::kWidth<Arch>, token,
+                                             [&](std::size_t i) { fetch(first + i); }, sums + v);
     }
   }
 }
@@ -118,14 +159,19 @@ template <class Arch, class F, std::size_t kVectors>
 __attribute__((always_inline)) inline void add_half_step(const std::byte* block,
                                                          const quant::Q8Activations& x,
                                                          simd::Vec<Arch> (&sums)[kVectors]) noexcept {
-  add_both_halves<Arch, F, 1, kVectors>(block, 0, 0, x, sums);
+  const quant::Q8Activations* const token[] = {&x};
+  add_both_halves<Arch, F, 1, kVectors>(block, 0, 0, token, [](std::size_t) {}, sums);
 }
 
-/// Bytes from what add_step multiplies to what is fetched meanwhile: two steps, but for whole bytes on AVX2 half
-/// a step. They are read almost in memory's order; two steps ahead would be 1.2 times slower.
+/// Bytes from what add_step multiplies to what is fetched meanwhile. With AVX-512 a page and two blocks: what scales a
+/// block lies at its end and is wanted first. On AVX2 two steps, but for whole bytes half a step: they are read almost
+/// in memory's order, and two steps ahead would be 1.2 times slower.
 template <class Arch, class F>
-inline constexpr std::size_t kFetchDistance =
-    F::kDType == DType::q8_0 && simd::kWidth<Arch> == 8 ? kStepBytes<Arch, F> / 2 : 2 * kStepBytes<Arch, F>;
+inline constexpr std::size_t kFetchDistance = [] {
+  if (simd::kWidth<Arch> == 16) return 4096 + 2 * quant::TileBlock<Arch, F>::kBytes;
+  if (F::kDType == DType::q8_0 && simd::kWidth<Arch> == 8) return kStepBytes<Arch, F> / 2;
+  return 2 * kStepBytes<Arch, F>;
+}();
 
 /// tiled_gemm_q8 for one token: its sums stay in registers. Every line is asked for once, in the order in which it lies
 /// in memory: asking at every load, kPrefetch ahead, is 1.1 to 1.5 times slower (AVX2).
@@ -134,7 +180,6 @@ __attribute__((flatten)) void tiled_gemv_q8(const GemmArgs& args) noexcept {
   constexpr std::size_t kWidth = simd::kWidth<Arch>;
   constexpr std::size_t kVectors = kTileRows / kWidth;
   constexpr std::size_t kBytes = kStepBytes<Arch, F>;
-  constexpr std::size_t kFetchedBytes = kBytes / kFetches<Arch, F, kVectors>;
   const TokenBlocks x(args);
   for (std::size_t tile_row = 0; tile_row < args.n_rows; tile_row += kTileRows) {
     const std::byte* block = args.weights + tile_row / kTileRows * args.weight_stride;
@@ -146,12 +191,9 @@ __attribute__((flatten)) void tiled_gemv_q8(const GemmArgs& args) noexcept {
     for (std::size_t v = 0; v < kVectors; ++v) {
       sums[v] = simd::load<Arch>(static_cast<const float*>(out + v * kWidth));
     }
-    // As a number: the address may lie behind the last tile, where no pointer may point.
-    std::uintptr_t fetched = reinterpret_cast<std::uintptr_t>(block) + kFetchDistance<Arch, F>;
-    const auto fetch = [&] {
-      prefetch<kFetchedBytes>(fetched);
-      fetched += kFetchedBytes;
-    };
+    NextSteps<Arch, kBytes, kFetches<Arch, F, kVectors>> next(reinterpret_cast<std::uintptr_t>(block) +
+                                                              kFetchDistance<Arch, F>);
+    const auto fetch = [&](std::size_t part) { next.fetch(part); };
     std::size_t k = 0;
     for (; k + kStep<F> <= args.depth; k += kStep<F>, block += kBytes) {
       add_step<Arch, F>(block, x, k / 64, fetch, sums);

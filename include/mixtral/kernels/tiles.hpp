@@ -1,6 +1,7 @@
 // Passes over tiled weights and groups of tokens, which the products of tiles share.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -77,6 +78,34 @@ __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, T
   }
 }
 
+/// What will be wanted next, fetched in shares between the products: unpacking alone would ask for more lines at once
+/// than can be on their way.
+class NextWeights {
+ public:
+  __attribute__((always_inline)) NextWeights(std::uintptr_t begin, std::size_t bytes, std::size_t shares) noexcept
+      : next_(begin), end_(begin + bytes), share_((bytes + shares - 1) / shares) {}
+
+  __attribute__((always_inline)) void fetch_share() noexcept {
+    for (const std::uintptr_t end = std::min(next_ + share_, end_); next_ < end; next_ += 64) {
+      __builtin_prefetch(reinterpret_cast<const void*>(next_));
+    }
+  }
+
+ private:
+  // As numbers: the addresses may lie behind the last tile, where no pointer may point.
+  std::uintptr_t next_, end_;
+  std::size_t share_;
+};
+
+/// Runs run<n>(), for 1 <= n <= kMost.
+template <std::size_t kMost, class Run>
+__attribute__((always_inline)) inline void with_constant(std::size_t n, Run run) noexcept {
+  if constexpr (kMost > 1) {
+    if (n < kMost) return with_constant<kMost - 1>(n, run);
+  }
+  run.template operator()<kMost>();
+}
+
 /// Has kBytes from `address` on fetched, to a line at least.
 template <std::size_t kBytes>
 __attribute__((always_inline)) inline void prefetch(std::uintptr_t address) noexcept {
@@ -85,6 +114,34 @@ __attribute__((always_inline)) inline void prefetch(std::uintptr_t address) noex
     __builtin_prefetch(reinterpret_cast<const void*>(address + byte));
   }
 }
+
+/// Weights that lie ahead, fetched step by step of kBytes, but for a part of a line, and every step in kParts parts
+/// between the products.
+template <class Arch, std::size_t kBytes, std::size_t kParts>
+class NextSteps {
+ public:
+  __attribute__((always_inline)) explicit NextSteps(std::uintptr_t begin) noexcept : next_(begin) {}
+
+  /// Has part `part` of the step fetched; all are fetched in order.
+  __attribute__((always_inline)) void fetch(std::size_t part) noexcept {
+    if constexpr (simd::kWidth<Arch> == 16) {
+      constexpr std::size_t kLines = kBytes / 64;
+#pragma GCC unroll 32
+      for (std::size_t line = part * kLines / kParts; line < (part + 1) * kLines / kParts; ++line) {
+        __builtin_prefetch(reinterpret_cast<const void*>(next_ + 64 * line));
+      }
+      if (part + 1 == kParts) next_ += kBytes;
+      // Or the compiler gathers the prefetches of many parts, which halves the speed.
+      __asm__ volatile("");
+    } else {
+      prefetch<kBytes / kParts>(next_);
+      next_ += kBytes / kParts;
+    }
+  }
+
+ private:
+  std::uintptr_t next_;  // as a number: the address may lie behind the last tile, where no pointer may point
+};
 
 }  // namespace detail
 }  // namespace mixtral::kernels
