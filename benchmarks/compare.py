@@ -133,8 +133,10 @@ def compare_format(args, name):
     if name == "bf16" and error > SAME_MODEL:
         raise RuntimeError(f"not the same model: bf16 logits differ by {error:.2%}, expected {SAME_MODEL:.0%} at most")
     rounds = run_rounds(args, name, mine, theirs)
+    rows = summarise(name, rounds)
+    log(table(rows))  # what a later interruption doesn't take
     return {"format": name, "logits_error": error, "gguf_bytes": gguf_file.weight_types(theirs),
-            "weight_bytes": rounds[0][0]["weight_bytes"], "rows": summarise(name, rounds),
+            "weight_bytes": rounds[0][0]["weight_bytes"], "rows": rows,
             "rounds": [{"mixtral": report, "llama_cpp": results} for report, results in rounds]}
 
 
