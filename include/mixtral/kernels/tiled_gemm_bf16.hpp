@@ -79,8 +79,8 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
   const std::size_t n_pairs = args.depth / 2;
   detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
                                   detail::TileSums& sums) {
-    const std::size_t n_blocks = (tokens.size + detail::kBf16Tokens - 1) / detail::kBf16Tokens;
-    const std::size_t block_tokens = (tokens.size + n_blocks - 1) / n_blocks;
+    const std::size_t block_tokens = detail::even_block(tokens.size, detail::kBf16Tokens);
+    const std::size_t n_blocks = (tokens.size + block_tokens - 1) / block_tokens;
     for (std::size_t p = 0; p < n_pairs; p += kPairs, tile += kPairs * kPairBytes) {
       const std::size_t n = std::min(n_pairs - p, kPairs);
       detail::NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead, n * kPairBytes,
@@ -92,7 +92,7 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
         for (std::size_t i = 0; i < n_tokens; ++i) {
           x[i] = column + tokens.rows[t + i] * sizeof(quant::BF16Activations);
         }
-        detail::with_constant<detail::kBf16Tokens>(n_tokens, [&]<std::size_t kTokens>() {
+        detail::with_constant<1, detail::kBf16Tokens>(n_tokens, [&]<std::size_t kTokens>() {
           for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
             detail::add_pairs<Arch, kTokens>(tile, n, x, args.activation_stride, row, next, sums.values + t);
           }

@@ -18,10 +18,6 @@ namespace mixtral::kernels {
 template <class Arch>
 inline constexpr bool kByBlocks = simd::kWidth<Arch> >= 8;
 
-/// Tokens whose sums stay in registers together; one more at the end, where it would be left alone.
-template <class Arch>
-inline constexpr std::size_t kBlockTokens = simd::kWidth<Arch> == 16 ? 6 : 4;
-
 /// The most tokens for which weights are unpacked where they are multiplied, and not stored in between: that is faster
 /// for a few, and for any number where little is to be unpacked. With 16 registers it gains nothing.
 template <class Arch, class F>
@@ -133,18 +129,20 @@ __attribute__((noinline)) void add_block(
   }
 }
 
-/// add_block for all tokens.
+/// add_block for all tokens, of which as many go together as there are registers for their sums.
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
-  for (std::size_t t = 0; t < tokens.size;) {
+  constexpr std::size_t kMost = simd::kWidth<Arch> == 16 ? 6 : 5;
+  constexpr std::size_t kLeast = kFewTokens<Arch, F> >= 8 ? 4 : 1;  // even blocks of more than 8 have no fewer
+  for (std::size_t t = 0, n = 0; t < tokens.size; t += n) {
     const std::size_t left = tokens.size - t;
-    const std::size_t n = left == kBlockTokens<Arch> + 1 ? left : std::min(left, kBlockTokens<Arch>);
-    with_constant<kBlockTokens<Arch> + 1>(n, [&]<std::size_t kTokens>() {
+    // With 16 registers five go together only where one would be left alone.
+    n = kMost == 6 ? even_block(left, kMost) : left == kMost ? left : std::min(left, kMost - 1);
+    with_constant<kLeast, kMost>(n, [&]<std::size_t kTokens>() {
       add_block<Arch, F, kHalves, kTokens>(weights, column, tokens.rows + t, row, sums.values + t);
     });
-    t += n;
   }
 }
 
@@ -225,10 +223,12 @@ __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& ar
   for (std::size_t h = 0; h < n_halves; h += 2 * kPairs, tile += kStepBytes) {
     for (std::size_t row = 0; row < kTileRows; row += kRowGroup<Arch>) {
       quant::Unpacked<Arch> weights[kPairs][2][kRowVectors];
-      if (h + 1 == n_halves) {  // one block of 32
-        unpack_rows<Arch, F>(tile, quant::kNoPrefetch, 0, row, weights[0][0]);
-        add_blocks<Arch, F, 1>(weights[0], column_of(args, h), tokens, row, sums);
-        continue;
+      if constexpr (F::kElements == 32) {
+        if (h + 1 == n_halves) {
+          unpack_rows<Arch, F>(tile, quant::kNoPrefetch, 0, row, weights[0][0]);
+          add_blocks<Arch, F, 1>(weights[0], column_of(args, h), tokens, row, sums);
+          continue;
+        }
       }
       unpack_pairs<Arch, F>(tile, row, weights);
       for (std::size_t pair = 0; pair < kPairs; ++pair, fetched += kFetchedBytes) {
@@ -269,6 +269,14 @@ __attribute__((always_inline)) inline void add_few(const std::byte* block, std::
   }
 }
 
+/// Pairs of halves of a block whose products are compiled apart, with shifts that are known then. With sanitizers that
+/// would take minutes.
+#ifdef MIXTRAL_SANITIZED
+inline constexpr int kUnrolledPairs = 1;
+#else
+inline constexpr int kUnrolledPairs = 4;
+#endif
+
 /// The same for the halves [begin, end) of the depth, of which `block` holds the first.
 template <class Arch, class F, std::size_t kTokens>
 __attribute__((noinline)) void add_few_steps(const GemmArgs& args, const std::byte* block, std::size_t begin,
@@ -276,12 +284,14 @@ __attribute__((noinline)) void add_few_steps(const GemmArgs& args, const std::by
                                              float (*sums)[kTileRows]) noexcept {
   constexpr std::size_t kHalves = kStep<F> / 32;
   for (; begin + kHalves <= end; begin += kHalves, block += kStepBytes<Arch, F>) {
-#pragma GCC unroll 4
+#pragma GCC unroll kUnrolledPairs
     for (std::size_t half = 0; half < kHalves; half += 2) {
       add_few<Arch, F, 2, kTokens>(block, half, column_of(args, begin + half), tokens, next, sums);
     }
   }
-  if (begin < end) add_few<Arch, F, 1, kTokens>(block, 0, column_of(args, begin), tokens, next, sums);
+  if constexpr (F::kElements == 32) {
+    if (begin < end) add_few<Arch, F, 1, kTokens>(block, 0, column_of(args, begin), tokens, next, sums);
+  }
 }
 
 /// Adds all products of a tile and some tokens to `sums`, where weights are unpacked for each few of the tokens.
@@ -292,14 +302,14 @@ __attribute__((always_inline)) inline void add_tile_by_few(const GemmArgs& args,
   constexpr std::size_t kBytes = 256 / F::kElements * quant::TileBlock<Arch, F>::kBytes;
   constexpr std::size_t kMost = F::kHasMin ? 4 : 5;  // as many sums as there are registers for
   const std::size_t n_blocks = (tokens.size + kMost - 1) / kMost;
-  const std::size_t block_tokens = (tokens.size + n_blocks - 1) / n_blocks;
   const std::size_t n_halves = args.depth / 32;
   NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead + quant::TileBlock<Arch, F>::kBytes,
                    args.depth / F::kElements * quant::TileBlock<Arch, F>::kBytes, (n_halves + 1) / 2 * n_blocks);
   for (std::size_t h = 0; h < n_halves; h += kHalves, tile += kBytes) {
     const std::size_t end = std::min(h + kHalves, n_halves);
-    for (std::size_t t = 0; t < tokens.size; t += block_tokens) {
-      with_constant<kMost>(std::min(block_tokens, tokens.size - t), [&]<std::size_t kTokens>() {
+    for (std::size_t t = 0, n = 0; t < tokens.size; t += n) {
+      n = even_block(tokens.size - t, kMost);
+      with_constant<2, kMost>(n, [&]<std::size_t kTokens>() {
         add_few_steps<Arch, F, kTokens>(args, tile, h, end, tokens.rows + t, next, sums.values + t);
       });
     }

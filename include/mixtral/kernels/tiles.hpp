@@ -97,11 +97,17 @@ class NextWeights {
   std::size_t share_;
 };
 
-/// Runs run<n>(), for 1 <= n <= kMost.
-template <std::size_t kMost, class Run>
+/// How many of `left` tokens come next, when they are shared evenly among blocks of at most `most`.
+inline __attribute__((always_inline)) std::size_t even_block(std::size_t left, std::size_t most) noexcept {
+  const std::size_t n_blocks = (left + most - 1) / most;
+  return (left + n_blocks - 1) / n_blocks;
+}
+
+/// Runs run<n>(), for kLeast <= n <= kMost.
+template <std::size_t kLeast, std::size_t kMost, class Run>
 __attribute__((always_inline)) inline void with_constant(std::size_t n, Run run) noexcept {
-  if constexpr (kMost > 1) {
-    if (n < kMost) return with_constant<kMost - 1>(n, run);
+  if constexpr (kLeast < kMost) {
+    if (n < kMost) return with_constant<kLeast, kMost - 1>(n, run);
   }
   run.template operator()<kMost>();
 }
