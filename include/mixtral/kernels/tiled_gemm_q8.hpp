@@ -42,30 +42,25 @@ __attribute__((always_inline)) inline void add_half(
   const auto quants = [&](std::size_t v, std::size_t word) { return weights[v].quants[word]; };
   for (std::size_t t = 0; t < tokens.size; ++t) {
     const quant::Q8Activations& x = column[tokens.rows[t]];
-    const std::int32_t* x_sums = kScales == 1 ? x.sums32 + half : x.sums16 + 2 * half;
-    Vec total[kVectors];
+    const quant::Q8Activations* const token[] = {&x};
+    Vec total[1][kVectors];
 #pragma GCC unroll 2
     for (std::size_t v = 0; v < kVectors; ++v) {
       const float* from = partial.values[t] + row + v * simd::kWidth<Arch>;
-      total[v] = half == 0 ? simd::broadcast<Arch>(0.0f) : simd::load<Arch>(from);
+      total[0][v] = half == 0 ? simd::broadcast<Arch>(0.0f) : simd::load<Arch>(from);
     }
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
-      GroupDot<Arch, F> dots[kVectors];
-      dot_group<Arch, F>(quants, x.q + 32 * half, x_sums[s], s, dots);
-#pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        total[v] = add_group<Arch, F>(total[v], dots[v].sums(), weights[v], s, x_sums[s]);
-      }
+      add_groups<Arch, F>(quants, weights, token, half, s, [](std::size_t) {}, total);
     }
 #pragma GCC unroll 2
     for (std::size_t v = 0; v < kVectors; ++v) {
       float* to = (kLast ? sums : partial).values[t] + row + v * simd::kWidth<Arch>;
       if constexpr (kLast) {
-        total[v] = simd::multiply_add<Arch>(total[v], simd::broadcast<Arch>(x.scale),
-                                            simd::load<Arch>(to));
+        total[0][v] = simd::multiply_add<Arch>(total[0][v], simd::broadcast<Arch>(x.scale),
+                                               simd::load<Arch>(to));
       }
-      simd::store<Arch>(to, total[v]);
+      simd::store<Arch>(to, total[0][v]);
     }
   }
 }
@@ -80,7 +75,6 @@ __attribute__((noinline)) void add_block(
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
-  constexpr std::size_t kWords = 8 / kScales;
   const quant::Q8Activations* x[kTokens];
   for (std::size_t t = 0; t < kTokens; ++t) x[t] = &column[tokens[t]];
   Vec totals[kTokens][kVectors];
@@ -90,33 +84,8 @@ __attribute__((noinline)) void add_block(
 #pragma GCC unroll 1
   for (std::size_t group = 0; group < kHalves * kScales; ++group) {
     const quant::Unpacked<Arch>(&half)[kVectors] = weights[group / kScales];
-    const std::size_t s = group % kScales;
-    std::int32_t x_sums[kTokens];
-    GroupDot<Arch, F> dots[kTokens][kVectors];
-#pragma GCC unroll 8
-    for (std::size_t t = 0; t < kTokens; ++t) {
-      x_sums[t] = kScales == 1 ? x[t]->sums32[group] : x[t]->sums16[group];
-#pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) dots[t][v] = GroupDot<Arch, F>(x_sums[t]);
-    }
-#pragma GCC unroll 8
-    for (std::size_t j = 0; j < kWords; ++j) {
-#pragma GCC unroll 8
-      for (std::size_t t = 0; t < kTokens; ++t) {
-        const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 4 * (group * kWords + j));
-#pragma GCC unroll 2
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          dots[t][v].add(j, half[v].quants[s * kWords + j], four);
-        }
-      }
-    }
-#pragma GCC unroll 8
-    for (std::size_t t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 2
-      for (std::size_t v = 0; v < kVectors; ++v) {
-        totals[t][v] = add_group<Arch, F>(totals[t][v], dots[t][v].sums(), half[v], s, x_sums[t]);
-      }
-    }
+    const auto quants = [&](std::size_t v, std::size_t word) { return half[v].quants[word]; };
+    add_groups<Arch, F>(quants, half, x, group / kScales, group % kScales, [](std::size_t) {}, totals);
   }
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < kTokens; ++t) {

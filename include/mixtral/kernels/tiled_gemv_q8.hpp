@@ -40,7 +40,6 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kPerBlock = F::kElements / 32;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
-  constexpr std::size_t kWords = F::kScaleElements / 4;
   Vec totals[kTokens][kVectors];
 #pragma GCC unroll 8
   for (auto& total : totals) {
@@ -54,6 +53,12 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
       return quant::TileBlock<Arch, F>{block + index / kPerBlock * quant::TileBlock<Arch, F>::kBytes,
                                        row + v * simd::kWidth<Arch>, quant::kNoPrefetch};
     };
+    const auto quants = [&](std::size_t v, std::size_t word) {
+      return F::template quants<Arch>(block_of(v), index % kPerBlock, word);
+    };
+    const auto fetch_before = [&](std::size_t word) {
+      if ((8 * h + word) % kFetchWords<Arch> == 0) fetch((8 * h + word) / kFetchWords<Arch>);
+    };
     quant::Scales<Arch> weights[kVectors];
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
@@ -61,37 +66,7 @@ __attribute__((always_inline)) inline void add_both_halves(const std::byte* bloc
     }
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < kScales; ++s) {
-      std::int32_t x_sums[kTokens];
-      GroupDot<Arch, F> dots[kTokens][kVectors];
-#pragma GCC unroll 8
-      for (std::size_t t = 0; t < kTokens; ++t) {
-        x_sums[t] = kScales == 1 ? x[t]->sums32[h] : x[t]->sums16[2 * h + s];
-#pragma GCC unroll 4
-        for (GroupDot<Arch, F>& dot : dots[t]) dot = GroupDot<Arch, F>(x_sums[t]);
-      }
-#pragma GCC unroll 8
-      for (std::size_t j = 0; j < kWords; ++j) {
-        const std::size_t word = s * kWords + j;
-        if ((8 * h + word) % kFetchWords<Arch> == 0) fetch((8 * h + word) / kFetchWords<Arch>);
-        simd::Words<Arch> quants[kVectors];
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          quants[v] = F::template quants<Arch>(block_of(v), index % kPerBlock, word);
-        }
-#pragma GCC unroll 8
-        for (std::size_t t = 0; t < kTokens; ++t) {
-          const simd::Words<Arch> four = broadcast_bytes<Arch>(x[t]->q + 32 * h + 4 * word);
-#pragma GCC unroll 4
-          for (std::size_t v = 0; v < kVectors; ++v) dots[t][v].add(j, quants[v], four);
-        }
-      }
-#pragma GCC unroll 8
-      for (std::size_t t = 0; t < kTokens; ++t) {
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) {
-          totals[t][v] = add_group<Arch, F>(totals[t][v], dots[t][v].sums(), weights[v], s, x_sums[t]);
-        }
-      }
+      add_groups<Arch, F>(quants, weights, x, h, s, fetch_before, totals);
     }
   }
 #pragma GCC unroll 8
