@@ -13,17 +13,19 @@
 
 namespace mixtral::kernels {
 
-/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. The shortest
-/// vectors aren't worth the minutes that these products take to compile.
-template <class Arch>
-inline constexpr bool kByBlocks = simd::kWidth<Arch> >= 8;
+/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512 loses by
+/// it where 16 weights share a scale. The shortest vectors aren't worth the minutes that these products take to compile.
+template <class Arch, class F>
+inline constexpr bool kByBlocks =
+    simd::kWidth<Arch> == 8 || (simd::kWidth<Arch> == 16 && F::kScaleElements == 32);
 
 /// The most tokens for which weights are unpacked where they are multiplied, and not stored in between: that is faster
 /// for a few, and for any number where little is to be unpacked. With 16 registers it gains nothing.
 template <class Arch, class F>
 inline constexpr std::size_t kFewTokens = [] {
   if (simd::kWidth<Arch> != 16) return std::size_t{0};
-  return F::kDType == DType::q4_0 || F::kDType == DType::q8_0 ? kTiledTokens : std::size_t{8};
+  if (F::kDType == DType::q4_0 || F::kDType == DType::q8_0) return kTiledTokens;
+  return F::kDType == DType::q2_k ? std::size_t{3} : std::size_t{8};
 }();
 
 namespace detail {
@@ -300,7 +302,7 @@ void tiled_gemm_q8(const GemmArgs& args) noexcept {
     }
     if constexpr (kFew >= kTiledTokens) {
       return;  // done
-    } else if constexpr (kByBlocks<Arch>) {
+    } else if constexpr (kByBlocks<Arch, F>) {
       detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);
     } else {
       detail::add_tile_by_halves<Arch, F>(args, tile, tokens, sums);
