@@ -251,7 +251,7 @@ TEST_CASE("tiled products around the tiles and the groups of tokens") {
     for (const std::size_t n_rows : {1, 15, 31, 33, 64, 70}) {
       check_product(table, kind, n_rows, depth, first_rows(2));
     }
-    for (const std::size_t n_tokens : {3, 4, 6, 7, 8, 9, 13, 95, 96, 97, 130, 193}) {
+    for (const std::size_t n_tokens : {3, 4, 6, 7, 8, 9, 13, 95, 96, 97, 130, 192, 193}) {
       check_product(table, kind, 33, depth, first_rows(n_tokens));
     }
   });

@@ -17,7 +17,7 @@ namespace detail {
 template <class Arch, std::size_t kStrideRows, class Q8>
 void gemm_q16(const GemmArgs& args, Q8 q8) noexcept {
   static_assert(sizeof(quant::Q16Activations) == 2 * sizeof(quant::Q8Activations));
-  constexpr std::size_t kTokens = kTiledTokens / 2;
+  constexpr std::size_t kTokens = kTiledTokens<Arch> / 2;
   for (std::size_t row = 0; row < args.n_rows; row += kTileRows) {
     for (std::size_t first = 0; first < args.n_tokens; first += kTokens) {
       const std::size_t n_tokens = std::min(args.n_tokens - first, kTokens);

@@ -77,8 +77,8 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
   constexpr std::size_t kBlockPairs = quant::BF16Activations::kElements / 2;
   constexpr std::size_t kPairs = detail::kBf16Blocks * kBlockPairs;
   const std::size_t n_pairs = args.depth / 2;
-  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums) {
+  detail::for_each_tile<Arch>(args, [&](const std::byte* tile, const detail::TokenGroup<Arch>& tokens,
+                                        detail::TileSums<Arch>& sums) {
     const std::size_t block_tokens = detail::even_block(tokens.size, detail::kBf16Tokens);
     const std::size_t n_blocks = (tokens.size + block_tokens - 1) / block_tokens;
     for (std::size_t p = 0; p < n_pairs; p += kPairs, tile += kPairs * kPairBytes) {

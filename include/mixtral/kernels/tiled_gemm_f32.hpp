@@ -94,7 +94,7 @@ template <class Arch, std::size_t kVectors, std::size_t kTokens>
 __attribute__((always_inline)) inline void add_wide_blocks(const WideWeights& weights,
                                                            std::size_t n, const float* const* x,
                                                            std::size_t n_tokens, std::size_t& t,
-                                                           NextWeights& next, TileSums& sums) noexcept {
+                                                           NextWeights& next, TileSums<Arch>& sums) noexcept {
   for (; t + kTokens <= n_tokens; t += kTokens) {
     for (std::size_t row = 0; row < kTileRows; row += kVectors * simd::kWidth<Arch>) {
       next.fetch_share();
@@ -119,7 +119,7 @@ void tiled_gemv_wide(const GemmArgs& args) noexcept {
   constexpr std::size_t kElements = quant::F32Activations::kElements;
   constexpr std::uintptr_t kAhead = 1024;
   const std::size_t token = args.activation_rows ? args.activation_rows[0] : 0;
-  for_each_tile(args, [&](const std::byte* tile, const TokenGroup&, TileSums& out) {
+  for_each_tile<Arch>(args, [&](const std::byte* tile, const TokenGroup<Arch>&, TileSums<Arch>& out) {
     simd::Vec<Arch> sums[kTileRows / kWidth];
     for (simd::Vec<Arch>& sum : sums) sum = simd::broadcast<Arch>(0.0f);
     for (std::size_t block = 0; block * kElements < args.depth; ++block) {
@@ -152,12 +152,12 @@ template <class Arch, class F>
 void tiled_gemm_f32(const GemmArgs& args) noexcept {
   constexpr std::size_t kTileVectors = kTileRows / simd::kWidth<Arch>;
   if (F::kDType == DType::bf16 && args.n_tokens == 1) return detail::tiled_gemv_wide<Arch>(args);
-  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums) {
+  detail::for_each_tile<Arch>(args, [&](const std::byte* tile, const detail::TokenGroup<Arch>& tokens,
+                                        detail::TileSums<Arch>& sums) {
     constexpr std::size_t kElements = quant::F32Activations::kElements;
     for (std::size_t k = 0; k < args.depth; k += kElements) {
       const std::size_t n = std::min(args.depth - k, kElements);
-      const float* x[kTiledTokens];
+      const float* x[kTiledTokens<Arch>];
       for (std::size_t i = 0; i < tokens.size; ++i) x[i] = detail::block_of(args, tokens.rows[i], k / kElements);
       detail::WideWeights weights;
       for (std::size_t i = 0; i < n; i += 32) {

@@ -24,7 +24,7 @@ inline constexpr bool kByBlocks =
 template <class Arch, class F>
 inline constexpr std::size_t kFewTokens = [] {
   if (simd::kWidth<Arch> != 16) return std::size_t{0};
-  if (F::kDType == DType::q4_0 || F::kDType == DType::q8_0) return kTiledTokens;
+  if (F::kDType == DType::q4_0 || F::kDType == DType::q8_0) return kTiledTokens<Arch>;
   return F::kDType == DType::q2_k ? std::size_t{3} : std::size_t{8};
 }();
 
@@ -36,8 +36,8 @@ namespace detail {
 template <class Arch, class F, bool kLast>
 __attribute__((always_inline)) inline void add_half(
     const quant::Unpacked<Arch> (&weights)[kRowVectors], const quant::Q8Activations* column,
-    const TokenGroup& tokens, std::size_t half, std::size_t row, TileSums& partial,
-    TileSums& sums) noexcept {
+    const TokenGroup<Arch>& tokens, std::size_t half, std::size_t row, TileSums<Arch>& partial,
+    TileSums<Arch>& sums) noexcept {
   using Vec = simd::Vec<Arch>;
   constexpr std::size_t kVectors = kRowVectors;
   constexpr std::size_t kScales = 32 / F::kScaleElements;
@@ -104,7 +104,7 @@ __attribute__((noinline)) void add_block(
 template <class Arch, class F, std::size_t kHalves>
 __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
-    const TokenGroup& tokens, std::size_t row, TileSums& sums) noexcept {
+    const TokenGroup<Arch>& tokens, std::size_t row, TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kMost = simd::kWidth<Arch> == 16 ? 6 : 5;
   constexpr std::size_t kLeast = kFewTokens<Arch, F> >= 8 ? 4 : 1;  // even blocks of more than 8 have no fewer
   for (std::size_t t = 0, n = 0; t < tokens.size; t += n) {
@@ -140,9 +140,9 @@ inline __attribute__((always_inline)) const quant::Q8Activations* column_of(
 template <class Arch, class F>
 __attribute__((always_inline)) inline void add_tile_by_halves(const GemmArgs& args,
                                                               const std::byte* tile,
-                                                              const TokenGroup& tokens,
-                                                              TileSums& sums) noexcept {
-  TileSums partial;
+                                                              const TokenGroup<Arch>& tokens,
+                                                              TileSums<Arch>& sums) noexcept {
+  TileSums<Arch> partial;
   const std::size_t n_halves = args.depth / 32;
   for (std::size_t h = 0; h < n_halves; ++h) {
     const quant::Q8Activations* column = column_of(args, h);
@@ -183,8 +183,8 @@ __attribute__((always_inline)) inline void unpack_pairs(
 template <class Arch, class F>
 __attribute__((always_inline)) inline void add_tile_by_blocks(const GemmArgs& args,
                                                               const std::byte* tile,
-                                                              const TokenGroup& tokens,
-                                                              TileSums& sums) noexcept {
+                                                              const TokenGroup<Arch>& tokens,
+                                                              TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kPairs = F::kElements > 64 ? F::kElements / 64 : 1;
   constexpr std::size_t kStepBytes = 64 * kPairs / F::kElements * quant::TileBlock<Arch, F>::kBytes;
   constexpr std::size_t kFetchedBytes = kStepBytes / (kTileRows / kRowGroup<Arch>) / kPairs;
@@ -268,7 +268,8 @@ __attribute__((noinline)) void add_few_steps(const GemmArgs& args, const std::by
 /// Adds all products of a tile and some tokens to `sums`, where weights are unpacked for each few of the tokens.
 template <class Arch, class F>
 __attribute__((always_inline)) inline void add_tile_by_few(const GemmArgs& args, const std::byte* tile,
-                                                           const TokenGroup& tokens, TileSums& sums) noexcept {
+                                                           const TokenGroup<Arch>& tokens,
+                                                           TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kHalves = 256 / 32;  // of the depth that stay in the L1 cache for all tokens
   constexpr std::size_t kBytes = 256 / F::kElements * quant::TileBlock<Arch, F>::kBytes;
   constexpr std::size_t kMost = F::kHasMin ? 4 : 5;  // as many sums as there are registers for
@@ -294,13 +295,13 @@ __attribute__((always_inline)) inline void add_tile_by_few(const GemmArgs& args,
 template <class Arch, class F>
 void tiled_gemm_q8(const GemmArgs& args) noexcept {
   if (args.n_tokens == 1) return detail::tiled_gemv_q8<Arch, F>(args);
-  detail::for_each_tile(args, [&](const std::byte* tile, const detail::TokenGroup& tokens,
-                                  detail::TileSums& sums) {
+  detail::for_each_tile<Arch>(args, [&](const std::byte* tile, const detail::TokenGroup<Arch>& tokens,
+                                        detail::TileSums<Arch>& sums) {
     constexpr std::size_t kFew = kFewTokens<Arch, F>;
     if constexpr (kFew > 0) {
       if (tokens.size <= kFew) return detail::add_tile_by_few<Arch, F>(args, tile, tokens, sums);
     }
-    if constexpr (kFew >= kTiledTokens) {
+    if constexpr (kFew >= kTiledTokens<Arch>) {
       return;  // done
     } else if constexpr (kByBlocks<Arch, F>) {
       detail::add_tile_by_blocks<Arch, F>(args, tile, tokens, sums);

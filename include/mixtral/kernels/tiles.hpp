@@ -12,11 +12,12 @@
 namespace mixtral::kernels {
 
 /// A stretch of the depth of some rows is unpacked once, then the tokens pass by and add to their sums, which
-/// stay in the L1 cache. So a weight is unpacked once per kTiledTokens tokens; 128, as many as an expert gets of a
-/// prompt of 512, would leave no room beside their activations.
+/// stay in the L1 cache. So a weight is unpacked once per kTiledTokens tokens: more than an expert gets of a prompt of
+/// 512 where all rows of a tile pass by together. Where they do so in parts, that many activations would leave no room.
 ///
 /// Every sum runs over the depth in a fixed order: no result depends on a token's neighbours.
-inline constexpr std::size_t kTiledTokens = 96;
+template <class Arch>
+inline constexpr std::size_t kTiledTokens = simd::kWidth<Arch> == 16 ? 192 : 96;
 
 /// Vectors of rows that are unpacked together.
 inline constexpr std::size_t kRowVectors = 2;
@@ -28,23 +29,26 @@ inline constexpr std::size_t kRowGroup = kRowVectors * simd::kWidth<Arch>;
 namespace detail {
 
 /// Some tokens' running sums for the rows of one tile.
+template <class Arch>
 struct TileSums {
-  alignas(64) float values[kTiledTokens][kTileRows];
+  alignas(64) float values[kTiledTokens<Arch>][kTileRows];
 };
 
 /// The tokens of one pass and where their activations lie.
+template <class Arch>
 struct TokenGroup {
-  std::uint32_t rows[kTiledTokens];
+  std::uint32_t rows[kTiledTokens<Arch>];
   std::size_t size;
 };
 
 /// The group of like size as the others that begins with token `first`: for a few tokens left over, weights would be
 /// unpacked as for many.
-inline __attribute__((always_inline)) TokenGroup token_group(const GemmArgs& args,
-                                                             std::size_t first) noexcept {
-  TokenGroup group;
+template <class Arch>
+__attribute__((always_inline)) inline TokenGroup<Arch> token_group(const GemmArgs& args,
+                                                                   std::size_t first) noexcept {
+  TokenGroup<Arch> group;
   const std::size_t left = args.n_tokens - first;
-  const std::size_t n_groups = (left + kTiledTokens - 1) / kTiledTokens;
+  const std::size_t n_groups = (left + kTiledTokens<Arch> - 1) / kTiledTokens<Arch>;
   group.size = (left + n_groups - 1) / n_groups;
   for (std::size_t t = 0; t < group.size; ++t) {
     group.rows[t] = args.activation_rows ? args.activation_rows[first + t]
@@ -54,16 +58,16 @@ inline __attribute__((always_inline)) TokenGroup token_group(const GemmArgs& arg
 }
 
 /// Runs tile(data, tokens, sums) for every tile and group of tokens, and stores the sums.
-template <class Tile>
+template <class Arch, class Tile>
 __attribute__((always_inline)) inline void for_each_tile(const GemmArgs& args, Tile tile) noexcept {
   for (std::size_t row = 0; row < args.n_rows; row += kTileRows) {
     const std::byte* data = args.weights + row / kTileRows * args.weight_stride;
     const std::size_t left = args.n_rows - row;
     const std::size_t n_rows = left < kTileRows ? left : kTileRows;
     for (std::size_t first = 0, next = 0; first < args.n_tokens; first = next) {
-      const TokenGroup tokens = token_group(args, first);
+      const TokenGroup<Arch> tokens = token_group<Arch>(args, first);
       next += tokens.size;
-      TileSums sums;
+      TileSums<Arch> sums;
       __builtin_memset(&sums, 0, tokens.size * sizeof sums.values[0]);
       for (std::size_t t = 0; args.adds && t < tokens.size; ++t) {
         __builtin_memcpy(sums.values[t], args.out + (first + t) * args.out_stride + row,
