@@ -65,9 +65,9 @@ struct Rows {
             .window = std::numeric_limits<std::size_t>::max(),
             .begin = 0,
             .end = 0,
-            .more = false,
             .packed = packed.data(),
-            .state = {max_and_sum.data(), max_and_sum.data() + n_tokens * kGroup, values.data()}};
+            .state = {max_and_sum.data(), max_and_sum.data() + n_tokens * kGroup, values.data()},
+            .state_stride = 0};
   }
 
   std::size_t n_tokens;
@@ -104,12 +104,9 @@ void one_token(benchmark::State& state, Isa isa, DType dtype) {
       const std::size_t head = task * kRun / kUnits, first = task * kRun % kUnits;
       AttendArgs args = rows[worker].args(cache, head / kKvHeads, head % kKvHeads);
       args.position = kPositions - 1;
-      for (std::size_t unit = first; unit < first + kRun; ++unit) {
-        args.begin = unit * kAttentionUnit;
-        args.end = args.begin + kAttentionUnit;
-        args.more = unit + 1 < first + kRun;
-        kernel_table(isa).attend[static_cast<std::size_t>(dtype)](args);
-      }
+      args.begin = first * kAttentionUnit;
+      args.end = args.begin + kRun * kAttentionUnit;
+      kernel_table(isa).attend[static_cast<std::size_t>(dtype)](args);
     });
   }
   count_bytes(state, static_cast<double>(cache.bytes()), pool.n_threads());

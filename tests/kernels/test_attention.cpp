@@ -115,7 +115,8 @@ struct Problem {
 
   void run(const KernelTable& table, State& state) const { run(table, begin(), end, state); }
 
-  void run(const KernelTable& table, std::size_t from, std::size_t to, State& state) const {
+  void run(const KernelTable& table, std::size_t from, std::size_t to, State& state,
+           std::size_t state_stride = 0) const {
     const Input query_memory(query, sizeof(float));
     const std::size_t offset = is_quantised(dtype) ? 2 : size_of(dtype);
     const Input key_memory(key_tiles(keys, shape.head_dim, dtype), offset);
@@ -133,9 +134,9 @@ struct Problem {
                                    .window = window,
                                    .begin = from,
                                    .end = to,
-                                   .more = true,
                                    .packed = packed.data(),
-                                   .state = state.view()});
+                                   .state = state.view(),
+                                   .state_stride = state_stride});
     REQUIRE(state.is_intact());
     REQUIRE(packed.is_intact());
   }
@@ -330,6 +331,27 @@ TEST_CASE("units merged one by one give the bits of all at once") {
       REQUIRE(bit_difference(whole.max.values(), expected.max.values()) == "");
       REQUIRE(bit_difference(whole.sum.values(), expected.sum.values()) == "");
       REQUIRE(bit_difference(whole.values.values(), expected.values.values()) == "");
+    }
+  }
+}
+
+TEST_CASE("units with states of their own get the bits that each gets alone") {
+  constexpr std::size_t kGroup = 6, kHeadDim = 33, kValues = kGroup * kHeadDim, kStride = kValues + 5;
+  for (const std::size_t window : {kNoWindow, std::size_t{300}}) {
+    const Problem problem({kGroup, kHeadDim}, 700, DType::f16, window, 0.5f);
+    const std::vector<float> poison(3 * kStride, kNan);
+    for (const KernelTable* table : kernel_tables()) {
+      INFO(name_of(table->isa) << ", window " << window);
+      State all(poison, poison, poison);
+      problem.run(*table, problem.begin(), 700, all, kStride);
+      std::size_t at = 0;
+      for (std::size_t begin = problem.begin(); begin < 700; begin = (begin / 256 + 1) * 256, at += kStride) {
+        State alone(problem.shape);
+        problem.run(*table, begin, std::min<std::size_t>((begin / 256 + 1) * 256, 700), alone);
+        REQUIRE(bit_difference(all.max.values().subspan(at, kGroup), alone.max.values()) == "");
+        REQUIRE(bit_difference(all.sum.values().subspan(at, kGroup), alone.sum.values()) == "");
+        REQUIRE(bit_difference(all.values.values().subspan(at, kValues), alone.values.values()) == "");
+      }
     }
   }
 }

@@ -303,24 +303,30 @@ Unit unit_at(const AttendArgs& args, std::size_t begin, std::size_t end) noexcep
   const std::byte* keys = args.keys + index * args.unit_stride;
   const std::byte* values = args.values + index * args.unit_stride;
   const auto address = [](const std::byte* at) { return reinterpret_cast<std::uintptr_t>(at); };
-  const bool more = args.more || end < args.end;
   return {.keys = keys,
           .values = values,
           .first = first,
           .taken = {begin - first, end - first},
           .values_ahead = address(values) - address(keys),
-          .keys_ahead = more ? address(keys) + args.unit_stride - address(values) : 0};
+          .keys_ahead = end < args.end ? address(keys) + args.unit_stride - address(values) : 0};
+}
+
+/// The state of rows that have seen nothing.
+inline __attribute__((always_inline)) void reset(const AttentionState& state, std::size_t n_rows) noexcept {
+  for (std::size_t row = 0; row < n_rows; ++row) {
+    state.max[row] = -kInfinity;
+    state.sum[row] = 0.0f;
+  }
 }
 
 }  // namespace detail
 
 /// The units of [args.begin, args.end) in order, each for all rows.
 template <class Arch, class T>
-void attend(const AttendArgs& args) noexcept {
-  for (std::size_t row = 0; row < args.n_tokens * args.group; ++row) {
-    args.state.max[row] = -detail::kInfinity;
-    args.state.sum[row] = 0.0f;
-  }
+void attend(const AttendArgs& all) noexcept {
+  AttendArgs args = all;  // whose state moves on
+  const std::size_t n_rows = args.n_tokens * args.group;
+  detail::reset(args.state, n_rows);
   detail::for_row_blocks<Arch>(args, [&]<std::size_t R>(std::size_t row) {
     detail::pack_queries<Arch, R>(args, row, args.packed + row * args.head_dim);
   });
@@ -333,6 +339,11 @@ void attend(const AttendArgs& args) noexcept {
       detail::attend_unit<Arch, T, R>(args, row, unit);
       unit.values_ahead = unit.keys_ahead = 0;  // later rows find everything in the cache
     });
+    if (args.state_stride == 0 || end == args.end) continue;
+    args.state.max += args.state_stride;
+    args.state.sum += args.state_stride;
+    args.state.values += args.state_stride;
+    detail::reset(args.state, n_rows);
   }
 }
 

@@ -105,7 +105,7 @@ inline double value_element<quant::Q8_0>(const AttendArgs& args, std::size_t p, 
 }
 
 /// All scores first, then their softmax without its denominator, then the weighted values. Rows that
-/// see nothing keep a sum of 0.
+/// see nothing keep a sum of 0. All units join in one state, whatever args.state_stride.
 template <class T>
 void attend(const AttendArgs& args) noexcept {
   for (std::size_t row = 0; row < args.n_tokens * args.group; ++row) {

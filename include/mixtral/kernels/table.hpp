@@ -64,9 +64,9 @@ struct AttendArgs {
   std::size_t window;        ///< >= 1; the largest value for none
   std::size_t begin;         ///< first position to take, of those that are seen
   std::size_t end;           ///< > begin
-  bool more;                 ///< the unit behind `end` will be wanted next: fetch it
   float* packed;             ///< scratch [n_tokens, group, head_dim]
   AttentionState state;      ///< out: of these positions alone
+  std::size_t state_stride;  ///< elements from a unit's state to the next one's; 0: all units join in one
 };
 
 /// Arrays are indexed by DType; those of three have its plain types only, those of kCacheDTypes.size() the types

@@ -225,9 +225,9 @@ class Attention {
         .window = window(),
         .begin = first_visible(position),
         .end = position + n_tokens,
-        .more = false,
         .packed = scratch.packed.data() + worker * rows * shape_.head_dim,
         .state = {max, max + rows, scratch.out.data() + first_head},
+        .state_stride = 0,
     };
   }
 
@@ -267,29 +267,27 @@ class Attention {
   void attend_units(std::span<const TokenPlace> places, std::size_t layer, std::size_t units,
                     const Compute& compute, AttentionScratch& scratch) const {
     const std::size_t pairs = places.size() * shape_.n_kv_heads;
+    const std::size_t state_size = shape_.group() * (shape_.head_dim + 2);
     // A worker fetches the next unit while it works on one: neighbours should have one worker.
     const std::size_t run = std::max(pairs * units / (16 * compute.executor.n_threads()),
                                      std::size_t{1});
     const std::size_t runs = (units + run - 1) / run;
     const auto state_of = [&](std::size_t pair, std::size_t unit) -> AttentionState {
-      const std::size_t size = shape_.group() * (shape_.head_dim + 2);
-      float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * size;
+      float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * state_size;
       return {max, max + shape_.group(), max + 2 * shape_.group()};
     };
     compute.executor.run(pairs * runs, [&](std::size_t task, std::size_t worker) {
       const std::size_t pair = task / runs;
       const std::size_t token = pair / shape_.n_kv_heads;
+      const std::size_t unit = task % runs * run;
+      if (unit >= n_units(places[token].position)) return;
       AttendArgs args = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
-      const std::size_t first_unit = args.begin / kAttentionUnit;
-      const std::size_t position = places[token].position;
-      const std::size_t end = std::min((task % runs + 1) * run, n_units(position));
-      for (std::size_t unit = task % runs * run; unit < end; ++unit) {
-        args.begin = std::max(first_visible(position), (first_unit + unit) * kAttentionUnit);
-        args.end = std::min(position + 1, (first_unit + unit + 1) * kAttentionUnit);
-        args.more = unit + 1 < end;
-        args.state = state_of(pair, unit);
-        kernel_of(places[token], compute)(args);
-      }
+      const std::size_t first = args.begin / kAttentionUnit + unit;
+      args.begin = std::max(args.begin, first * kAttentionUnit);
+      args.end = std::min(args.end, (first + run) * kAttentionUnit);
+      args.state = state_of(pair, unit);
+      args.state_stride = state_size;
+      kernel_of(places[token], compute)(args);
     });
     for (std::size_t pair = 0; pair < pairs; ++pair) {
       const std::size_t token = pair / shape_.n_kv_heads;
