@@ -79,16 +79,15 @@ void tiled_gemm_bf16(const GemmArgs& args) noexcept {
   const std::size_t n_pairs = args.depth / 2;
   detail::for_each_tile<Arch>(args, [&](const std::byte* tile, const detail::TokenGroup<Arch>& tokens,
                                         detail::TileSums<Arch>& sums) {
-    const std::size_t block_tokens = detail::even_block(tokens.size, detail::kBf16Tokens);
-    const std::size_t n_blocks = (tokens.size + block_tokens - 1) / block_tokens;
+    const std::size_t n_blocks = (tokens.size + detail::kBf16Tokens - 1) / detail::kBf16Tokens;
     for (std::size_t p = 0; p < n_pairs; p += kPairs, tile += kPairs * kPairBytes) {
       const std::size_t n = std::min(n_pairs - p, kPairs);
       detail::NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead, n * kPairBytes,
                                n * n_blocks * (kTileRows / kRowGroup<Arch>));
       const std::byte* column = args.activations + p / kBlockPairs * args.activation_stride;
-      for (std::size_t t = 0; t < tokens.size; t += block_tokens) {
+      for (std::size_t t = 0, n_tokens = 0; t < tokens.size; t += n_tokens) {
+        n_tokens = detail::even_block(tokens.size - t, detail::kBf16Tokens);
         const std::byte* x[detail::kBf16Tokens];
-        const std::size_t n_tokens = std::min(tokens.size - t, block_tokens);
         for (std::size_t i = 0; i < n_tokens; ++i) {
           x[i] = column + tokens.rows[t + i] * sizeof(quant::BF16Activations);
         }
