@@ -19,8 +19,8 @@ void gemm_q16(const GemmArgs& args, Q8 q8) noexcept {
   static_assert(sizeof(quant::Q16Activations) == 2 * sizeof(quant::Q8Activations));
   constexpr std::size_t kTokens = kTiledTokens<Arch> / 2;
   for (std::size_t row = 0; row < args.n_rows; row += kTileRows) {
-    for (std::size_t first = 0; first < args.n_tokens; first += kTokens) {
-      const std::size_t n_tokens = std::min(args.n_tokens - first, kTokens);
+    for (std::size_t first = 0, n_tokens = 0; first < args.n_tokens; first += n_tokens) {
+      n_tokens = even_block(args.n_tokens - first, kTokens);
       std::uint32_t halves[2 * kTokens];
       for (std::size_t t = 0; t < n_tokens; ++t) {
         const std::size_t token = first + t;

@@ -38,8 +38,8 @@ __attribute__((always_inline)) inline simd::Vec<Arch> add_group(simd::Vec<Arch> 
 }
 
 /// Adds to `totals`, of kTokens tokens and kVectors vectors of rows, what the weights with scale `s` of 32 elements
-/// contribute: quants(v, j) is word j of those 32, weights[v] has their scales, and x[t] the activations, in half `half`
-/// of their block. Before the products of word j before(j) is called.
+/// contribute: quants(v, j) is word j of those 32, weights[v] has their scales, and x[t] the activations, in half
+/// `half` of their block. Before the products of word j before(j) is called.
 template <class Arch, class F, std::size_t kTokens, std::size_t kVectors, class Weights, class Quants, class Before>
 __attribute__((always_inline)) inline void add_groups(Quants quants, const Weights (&weights)[kVectors],
                                                       const quant::Q8Activations* const (&x)[kTokens],

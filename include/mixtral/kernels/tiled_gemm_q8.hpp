@@ -13,8 +13,9 @@
 
 namespace mixtral::kernels {
 
-/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512 loses by
-/// it where 16 weights share a scale. The shortest vectors aren't worth the minutes that these products take to compile.
+/// Whether weights are unpacked by blocks of their format, and the sums of some tokens stay in registers. AVX-512 loses
+/// by it where 16 weights share a scale. The shortest vectors aren't worth the minutes that these products take to
+/// compile.
 template <class Arch, class F>
 inline constexpr bool kByBlocks =
     simd::kWidth<Arch> == 8 || (simd::kWidth<Arch> == 16 && F::kScaleElements == 32);

@@ -41,15 +41,19 @@ struct TokenGroup {
   std::size_t size;
 };
 
+/// How many of `left` tokens come next, when they are shared evenly among blocks of at most `most`.
+inline __attribute__((always_inline)) std::size_t even_block(std::size_t left, std::size_t most) noexcept {
+  const std::size_t n_blocks = (left + most - 1) / most;
+  return (left + n_blocks - 1) / n_blocks;
+}
+
 /// The group of like size as the others that begins with token `first`: for a few tokens left over, weights would be
 /// unpacked as for many.
 template <class Arch>
 __attribute__((always_inline)) inline TokenGroup<Arch> token_group(const GemmArgs& args,
                                                                    std::size_t first) noexcept {
   TokenGroup<Arch> group;
-  const std::size_t left = args.n_tokens - first;
-  const std::size_t n_groups = (left + kTiledTokens<Arch> - 1) / kTiledTokens<Arch>;
-  group.size = (left + n_groups - 1) / n_groups;
+  group.size = even_block(args.n_tokens - first, kTiledTokens<Arch>);
   for (std::size_t t = 0; t < group.size; ++t) {
     group.rows[t] = args.activation_rows ? args.activation_rows[first + t]
                                          : static_cast<std::uint32_t>(first + t);
@@ -100,12 +104,6 @@ class NextWeights {
   std::uintptr_t next_, end_;
   std::size_t share_;
 };
-
-/// How many of `left` tokens come next, when they are shared evenly among blocks of at most `most`.
-inline __attribute__((always_inline)) std::size_t even_block(std::size_t left, std::size_t most) noexcept {
-  const std::size_t n_blocks = (left + most - 1) / most;
-  return (left + n_blocks - 1) / n_blocks;
-}
 
 /// Runs run<n>(), for kLeast <= n <= kMost.
 template <std::size_t kLeast, std::size_t kMost, class Run>
