@@ -1,5 +1,5 @@
 #!/bin/sh
-# install_packages.sh build|test...: installs those of the Debian packages that are missing, as root or
+# install_packages.sh build|test|bench...: installs those of the Debian packages that are missing, as root or
 # through sudo. Where there is no apt, it says which packages to look for and goes on.
 set -eu
 
@@ -7,12 +7,14 @@ build="g++ cmake ninja-build pkg-config nlohmann-json3-dev libxsimd-dev libsente
   libxxhash-dev libdnnl-dev libopenblas-dev libeigen3-dev libcli11-dev libedit-dev
   libcpp-httplib-dev libsnappy-dev libzstd-dev zlib1g-dev libutf8proc-dev"
 test="catch2 clang libclang-rt-14-dev python3 python3-venv ca-certificates"
+bench="libbenchmark-dev"
 
 wanted=
 for group in "$@"; do
   case $group in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
+    bench) wanted="$wanted $bench" ;;
     *) echo "unknown group of packages: $group" >&2 && exit 2 ;;
   esac
 done
