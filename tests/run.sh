@@ -3,7 +3,8 @@
 # systems it names the packages to install. Where everything is installed it needs no network.
 #
 # Three builds: with clang and the address and undefined-behaviour sanitizers (and the fuzzers, for a few
-# seconds each), with the thread sanitizer, and the release build with every test.
+# seconds each), with the thread sanitizer, and the release build with every
+# test and the micro-benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/build/venv
@@ -13,7 +14,7 @@ requirements=(tests/goldens/requirements.txt tests/server/requirements.txt)
 step() { printf '\n=== %s (%d s) ===\n' "$1" "$SECONDS"; }
 
 step "packages"
-scripts/install_packages.sh build test
+scripts/install_packages.sh build test bench
 # The distribution's Python: another one first in the path need not have its packages.
 if ! cat "${requirements[@]}" | cmp -s - "$venv/installed.txt"; then
   /usr/bin/python3 -m venv "$venv"
@@ -40,7 +41,7 @@ run_tests tsan --tests-regex '^(thread_pool|determinism|generate)$'
 
 step "release"
 cmake --preset release -DMIXTRAL_BUILD_TESTS=ON -DMIXTRAL_BUILD_EXAMPLES=ON \
-  -DMIXTRAL_TEST_PYTHON="$venv/bin/python"
+  -DMIXTRAL_BUILD_BENCHMARKS=ON -DMIXTRAL_TEST_PYTHON="$venv/bin/python"
 cmake --build --preset release
 run_tests release
 
