@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -52,12 +53,13 @@ struct AttentionScratch {
         packed(n_threads * max_tile * shape.group() * shape.head_dim),
         tile_states(n_threads * 2 * max_tile * shape.group()),
         unit_states(max_split_heads * max_units * shape.group() * (shape.head_dim + 2)),
+        runs_left(max_split_heads),
         narrowed(max_tokens, shape.q_dim()) {}
 
   std::size_t bytes() const noexcept {
     return queries.bytes() + keys.bytes() + values.bytes() + out.bytes() + cos.bytes() +
            sin.bytes() + heads.bytes() + packed.bytes() + tile_states.bytes() +
-           unit_states.bytes() + narrowed.bytes();
+           unit_states.bytes() + runs_left.bytes() + narrowed.bytes();
   }
 
   /// Query rows of one task: enough to read a unit of the cache, which they share, from the L2 cache.
@@ -76,6 +78,7 @@ struct AttentionScratch {
   AlignedBuffer<float> packed;        // [n_threads, max_tile, group, head_dim]
   AlignedBuffer<float> tile_states;   // [n_threads, max and sum, max_tile, group]
   AlignedBuffer<float> unit_states;   // [max_split_heads, max_units, max, sum and values of a group]
+  AlignedBuffer<std::size_t> runs_left;  // [max_split_heads] tasks of a pair that haven't finished
   ActivationBuffer narrowed;          // [n_tokens, n_heads, head_dim] as the output projection wants them
 };
 
@@ -263,42 +266,55 @@ class Attention {
         });
   }
 
-  /// One task per some units of a (token, kv head); they are merged in the order of attend_tiles.
+  /// One task per some units of a (token, kv head). Whoever finishes the last one of a pair merges all its units.
   void attend_units(std::span<const TokenPlace> places, std::size_t layer, std::size_t units,
                     const Compute& compute, AttentionScratch& scratch) const {
     const std::size_t pairs = places.size() * shape_.n_kv_heads;
-    const std::size_t state_size = shape_.group() * (shape_.head_dim + 2);
     // A worker fetches the next unit while it works on one: neighbours should have one worker.
     const std::size_t run = std::max(pairs * units / (16 * compute.executor.n_threads()),
                                      std::size_t{1});
     const std::size_t runs = (units + run - 1) / run;
-    const auto state_of = [&](std::size_t pair, std::size_t unit) -> AttentionState {
-      float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * state_size;
-      return {max, max + shape_.group(), max + 2 * shape_.group()};
-    };
+    std::fill_n(scratch.runs_left.data(), pairs, runs);
     compute.executor.run(pairs * runs, [&](std::size_t task, std::size_t worker) {
       const std::size_t pair = task / runs;
       const std::size_t token = pair / shape_.n_kv_heads;
       const std::size_t unit = task % runs * run;
-      if (unit >= n_units(places[token].position)) return;
-      AttendArgs args = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
-      const std::size_t first = args.begin / kAttentionUnit + unit;
-      args.begin = std::max(args.begin, first * kAttentionUnit);
-      args.end = std::min(args.end, (first + run) * kAttentionUnit);
-      args.state = state_of(pair, unit);
-      args.state_stride = state_size;
-      kernel_of(places[token], compute)(args);
-    });
-    for (std::size_t pair = 0; pair < pairs; ++pair) {
-      const std::size_t token = pair / shape_.n_kv_heads;
-      const AttentionState whole = state_of(pair, 0);
-      for (std::size_t unit = 1; unit < n_units(places[token].position); ++unit) {
-        compute.kernels.merge(state_of(pair, unit), shape_.group(), shape_.head_dim, whole);
+      const std::size_t taken = n_units(places[token].position);
+      const AttendArgs args =
+          arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
+      if (unit < taken) {
+        AttendArgs part = args;
+        const std::size_t first = args.begin / kAttentionUnit + unit;
+        part.begin = std::max(args.begin, first * kAttentionUnit);
+        part.end = std::min(args.end, (first + run) * kAttentionUnit);
+        part.state = unit_state(pair, unit, scratch);
+        part.state_stride = state_size();
+        kernel_of(places[token], compute)(part);
       }
-      float* out = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, 0, scratch).state.values;
-      std::copy_n(whole.values, shape_.group() * shape_.head_dim, out);
-      finish(whole.sum, out, compute);
+      std::atomic_ref left(scratch.runs_left.data()[pair]);
+      if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        merge_units(pair, taken, compute, scratch, args.state.values);
+      }
+    });
+  }
+
+  /// Elements of a unit's state: maximum, sum and values of a group.
+  std::size_t state_size() const noexcept { return shape_.group() * (shape_.head_dim + 2); }
+
+  AttentionState unit_state(std::size_t pair, std::size_t unit, AttentionScratch& scratch) const noexcept {
+    float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * state_size();
+    return {max, max + shape_.group(), max + 2 * shape_.group()};
+  }
+
+  /// Merges the first `units` of a pair, in the order of attend_tiles, and finishes its values in `out`.
+  void merge_units(std::size_t pair, std::size_t units, const Compute& compute, AttentionScratch& scratch,
+                   float* out) const noexcept {
+    const AttentionState whole = unit_state(pair, 0, scratch);
+    for (std::size_t unit = 1; unit < units; ++unit) {
+      compute.kernels.merge(unit_state(pair, unit, scratch), shape_.group(), shape_.head_dim, whole);
     }
+    std::copy_n(whole.values, shape_.group() * shape_.head_dim, out);
+    finish(whole.sum, out, compute);
   }
 
   /// Divides a token's values by the softmax's denominators.
