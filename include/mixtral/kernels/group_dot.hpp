@@ -50,7 +50,7 @@ __attribute__((always_inline)) inline void add_groups(Quants quants, const Weigh
   GroupDot<Arch, F> dots[kTokens][kVectors];
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < kTokens; ++t) {
-    x_sums[t] = kWords == 8 ? x[t]->sums32[half] : x[t]->sums16[2 * half + s];
+    x_sums[t] = kWords == 8 ? x[t]->sums32[half] : x[t]->sum16(half, s);
 #pragma GCC unroll 4
     for (GroupDot<Arch, F>& dot : dots[t]) dot = GroupDot<Arch, F>(x_sums[t]);
   }

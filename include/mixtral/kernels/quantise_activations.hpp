@@ -43,6 +43,7 @@ void quantise_block(const float* values, quant::Q8Activations& out) noexcept {
   const bool tiny = range < kSmallest;
   const Vec inverse = simd::broadcast<Arch>(tiny ? 0.0f : 127.0f / range);
   out.scale = tiny ? 0.0f : range / 127.0f;
+  std::int32_t sums[4];
   for (std::size_t group = 0; group < 4; ++group) {
     simd::IntVec<Arch> total = simd::broadcast_int<Arch>(0);
     for (std::size_t i = 16 * group; i < 16 * (group + 1); i += kWidth) {
@@ -50,10 +51,11 @@ void quantise_block(const float* values, quant::Q8Activations& out) noexcept {
       simd::store_bytes<Arch>(out.q + i, q);
       total = total + q;
     }
-    out.sums16[group] = simd::sum<Arch>(total);
+    sums[group] = simd::sum<Arch>(total);
   }
   for (std::size_t half = 0; half < 2; ++half) {
-    out.sums32[half] = out.sums16[2 * half] + out.sums16[2 * half + 1];
+    out.sums32[half] = sums[2 * half] + sums[2 * half + 1];
+    out.sums16[half] = sums[2 * half];
   }
 }
 
