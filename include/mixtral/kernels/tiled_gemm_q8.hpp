@@ -25,9 +25,28 @@ inline constexpr bool kByBlocks =
 template <class Arch, class F>
 inline constexpr std::size_t kFewTokens = [] {
   if (simd::kWidth<Arch> != 16) return std::size_t{0};
-  if (F::kDType == DType::q4_0 || F::kDType == DType::q8_0) return kTiledTokens<Arch>;
-  return F::kDType == DType::q2_k ? std::size_t{3} : std::size_t{8};
+  switch (F::kDType) {
+    case DType::q4_0:
+    case DType::q8_0:
+      return kTiledTokens<Arch>;
+    case DType::q2_k:
+      return std::size_t{3};
+    case DType::q5_0:
+    case DType::q5_1:
+      return std::size_t{5};
+    case DType::q3_k:
+    case DType::q6_k:
+      return std::size_t{6};
+    case DType::q5_k:
+      return std::size_t{7};
+    default:
+      return std::size_t{8};
+  }
 }();
+
+/// How many of them go together: as there are registers for their sums, beside what scales of 6 bits with mins need.
+template <class F>
+inline constexpr std::size_t kFewTogether = F::kHasMin && F::kElements == 256 ? 4 : 5;
 
 namespace detail {
 
@@ -107,7 +126,8 @@ __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup<Arch>& tokens, std::size_t row, TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kMost = simd::kWidth<Arch> == 16 ? 6 : 5;
-  constexpr std::size_t kLeast = kFewTokens<Arch, F> >= 8 ? 4 : 1;  // even blocks of more than 8 have no fewer
+  constexpr std::size_t kFew = kFewTokens<Arch, F>;
+  constexpr std::size_t kLeast = kFew >= 7 ? 4 : kFew >= 5 ? 3 : 1;  // in even blocks of more than kFew
   for (std::size_t t = 0, n = 0; t < tokens.size; t += n) {
     const std::size_t left = tokens.size - t;
     // With 16 registers five go together only where one would be left alone.
@@ -273,7 +293,7 @@ __attribute__((always_inline)) inline void add_tile_by_few(const GemmArgs& args,
                                                            TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kHalves = 256 / 32;  // of the depth that stay in the L1 cache for all tokens
   constexpr std::size_t kBytes = 256 / F::kElements * quant::TileBlock<Arch, F>::kBytes;
-  constexpr std::size_t kMost = F::kHasMin ? 4 : 5;  // as many sums as there are registers for
+  constexpr std::size_t kMost = kFewTogether<F>;
   const std::size_t n_blocks = (tokens.size + kMost - 1) / kMost;
   const std::size_t n_halves = args.depth / 32;
   NextWeights next(reinterpret_cast<std::uintptr_t>(tile) + args.ahead + quant::TileBlock<Arch, F>::kBytes,
