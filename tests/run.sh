@@ -3,8 +3,8 @@
 # systems it names the packages to install. Where everything is installed it needs no network.
 #
 # Three builds: with clang and the address and undefined-behaviour sanitizers (and the fuzzers, for a few
-# seconds each), with the thread sanitizer, and the release build with every
-# test and the micro-benchmarks.
+# seconds each), with the thread sanitizer, and the release build with every test
+# and the micro-benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/build/venv

@@ -33,6 +33,8 @@ struct AttentionShape {
   std::size_t group() const noexcept { return n_heads / n_kv_heads; }
   std::size_t q_dim() const noexcept { return n_heads * head_dim; }
   std::size_t kv_dim() const noexcept { return n_kv_heads * head_dim; }
+  /// Elements of a group's AttentionState: maxima, sums and values.
+  std::size_t state_size() const noexcept { return group() * (head_dim + 2); }
 };
 
 /// Scratch of Attention::forward for at most `max_tokens` tokens over caches of at most `n_ctx`
@@ -52,7 +54,7 @@ struct AttentionScratch {
         heads(n_threads * shape.head_dim),
         packed(n_threads * max_tile * shape.group() * shape.head_dim),
         tile_states(n_threads * 2 * max_tile * shape.group()),
-        unit_states(max_split_heads * max_units * shape.group() * (shape.head_dim + 2)),
+        unit_states(max_split_heads * max_units * shape.state_size()),
         runs_left(max_split_heads),
         narrowed(max_tokens, shape.q_dim()) {}
 
@@ -77,7 +79,7 @@ struct AttentionScratch {
   AlignedBuffer<float> heads;         // [n_threads, head_dim] one head on its way
   AlignedBuffer<float> packed;        // [n_threads, max_tile, group, head_dim]
   AlignedBuffer<float> tile_states;   // [n_threads, max and sum, max_tile, group]
-  AlignedBuffer<float> unit_states;   // [max_split_heads, max_units, max, sum and values of a group]
+  AlignedBuffer<float> unit_states;   // [max_split_heads, max_units, shape.state_size()]
   AlignedBuffer<std::size_t> runs_left;  // [max_split_heads] tasks of a pair that haven't finished
   ActivationBuffer narrowed;          // [n_tokens, n_heads, head_dim] as the output projection wants them
 };
@@ -288,7 +290,7 @@ class Attention {
         part.begin = std::max(args.begin, first * kAttentionUnit);
         part.end = std::min(args.end, (first + run) * kAttentionUnit);
         part.state = unit_state(pair, unit, scratch);
-        part.state_stride = state_size();
+        part.state_stride = shape_.state_size();
         kernel_of(places[token], compute)(part);
       }
       std::atomic_ref left(scratch.runs_left.data()[pair]);
@@ -298,11 +300,8 @@ class Attention {
     });
   }
 
-  /// Elements of a unit's state: maximum, sum and values of a group.
-  std::size_t state_size() const noexcept { return shape_.group() * (shape_.head_dim + 2); }
-
   AttentionState unit_state(std::size_t pair, std::size_t unit, AttentionScratch& scratch) const noexcept {
-    float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * state_size();
+    float* max = scratch.unit_states.data() + (pair * scratch.max_units + unit) * shape_.state_size();
     return {max, max + shape_.group(), max + 2 * shape_.group()};
   }
 
