@@ -23,24 +23,24 @@ inline constexpr bool kByBlocks =
 /// The most tokens for which weights are unpacked where they are multiplied, and not stored in between: that is faster
 /// for a few, and for any number where little is to be unpacked. With 16 registers it gains nothing.
 template <class Arch, class F>
-inline constexpr std::size_t kFewTokens = [] {
-  if (simd::kWidth<Arch> != 16) return std::size_t{0};
+inline constexpr std::size_t kFewTokens = []() -> std::size_t {
+  if (simd::kWidth<Arch> != 16) return 0;
   switch (F::kDType) {
     case DType::q4_0:
     case DType::q8_0:
       return kTiledTokens<Arch>;
     case DType::q2_k:
-      return std::size_t{3};
+      return 3;
     case DType::q5_0:
     case DType::q5_1:
-      return std::size_t{5};
+      return 5;
     case DType::q3_k:
     case DType::q6_k:
-      return std::size_t{6};
+      return 6;
     case DType::q5_k:
-      return std::size_t{7};
+      return 7;
     default:
-      return std::size_t{8};
+      return 8;
   }
 }();
 
@@ -126,8 +126,7 @@ __attribute__((always_inline)) inline void add_blocks(
     const quant::Unpacked<Arch> (&weights)[2][kRowVectors], const quant::Q8Activations* column,
     const TokenGroup<Arch>& tokens, std::size_t row, TileSums<Arch>& sums) noexcept {
   constexpr std::size_t kMost = simd::kWidth<Arch> == 16 ? 6 : 5;
-  constexpr std::size_t kFew = kFewTokens<Arch, F>;
-  constexpr std::size_t kLeast = kFew >= 7 ? 4 : kFew >= 5 ? 3 : 1;  // in even blocks of more than kFew
+  constexpr std::size_t kLeast = least_even_block(kFewTokens<Arch, F> + 1, kMost);
   for (std::size_t t = 0, n = 0; t < tokens.size; t += n) {
     const std::size_t left = tokens.size - t;
     // With 16 registers five go together only where one would be left alone.

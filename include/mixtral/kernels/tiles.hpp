@@ -47,6 +47,13 @@ inline __attribute__((always_inline)) std::size_t even_block(std::size_t left, s
   return (left + n_blocks - 1) / n_blocks;
 }
 
+/// The fewest tokens that such a block has where `fewest` tokens or more are shared, with most > 1.
+consteval std::size_t least_even_block(std::size_t fewest, std::size_t most) {
+  std::size_t least = most - 1;  // of most * most tokens or more
+  for (std::size_t n = fewest; n < most * most; ++n) least = std::min(least, n / ((n + most - 1) / most));
+  return least;
+}
+
 /// The group of like size as the others that begins with token `first`: for a few tokens left over, weights would be
 /// unpacked as for many.
 template <class Arch>

@@ -282,21 +282,18 @@ class Attention {
       const std::size_t token = pair / shape_.n_kv_heads;
       const std::size_t unit = task % runs * run;
       const std::size_t taken = n_units(places[token].position);
-      const AttendArgs args =
-          arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
+      AttendArgs args = arguments(places, token, 1, layer, pair % shape_.n_kv_heads, worker, scratch);
+      float* const out = args.state.values;
       if (unit < taken) {
-        AttendArgs part = args;
         const std::size_t first = args.begin / kAttentionUnit + unit;
-        part.begin = std::max(args.begin, first * kAttentionUnit);
-        part.end = std::min(args.end, (first + run) * kAttentionUnit);
-        part.state = unit_state(pair, unit, scratch);
-        part.state_stride = shape_.state_size();
-        kernel_of(places[token], compute)(part);
+        args.begin = std::max(args.begin, first * kAttentionUnit);
+        args.end = std::min(args.end, (first + run) * kAttentionUnit);
+        args.state = unit_state(pair, unit, scratch);
+        args.state_stride = shape_.state_size();
+        kernel_of(places[token], compute)(args);
       }
       std::atomic_ref left(scratch.runs_left.data()[pair]);
-      if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        merge_units(pair, taken, compute, scratch, args.state.values);
-      }
+      if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) merge_units(pair, taken, compute, scratch, out);
     });
   }
 
