@@ -71,10 +71,10 @@ const Format& choose_format(const ConvertArguments& arguments) {
 }
 
 Recipe choose_recipe(const ConvertArguments& arguments, const Format& format, const Config& config) {
-  if (arguments.recipe_file.empty()) {
-    return format.recipe(arguments.to.empty() ? format.default_recipe : arguments.to, config);
-  }
-  return parse_recipe(read_input(arguments.recipe_file), arguments.recipe_file);
+  // No type or mixture has a name that ends like this.
+  const std::string& file = arguments.to.ends_with(".json") ? arguments.to : arguments.recipe_file;
+  if (!file.empty()) return parse_recipe(read_input(file), file);
+  return format.recipe(arguments.to.empty() ? format.default_recipe : arguments.to, config);
 }
 
 std::string fixed(double value, int decimals) {
@@ -182,7 +182,7 @@ std::string footer() {
          "  mixtral convert examples/models/pocket-mixtral pocket.mixtral --to q8_0\n"
          "  mixtral convert MODEL small.mixtral --to q4_k_mixed\n"
          "  mixtral convert MODEL small.gguf --to q4_k_m\n"
-         "  mixtral convert MODEL mine.mixtral --recipe mine.json --json\n"
+         "  mixtral convert MODEL mine.mixtral --to mine.json --json\n"
          "  mixtral convert MISTRAL_DIR HF_DIR --to hf --dtype bf16 --shard-size 5GB";
 }
 
@@ -209,8 +209,8 @@ void add_convert(CLI::App& app) {
   auto* to = command->add_option(
       "--to", arguments->to,
       "A type (f32, f16, bf16, q8_0, q4_k, ..), a mixture (default: " + std::string(kDefaultRecipe) +
-          "; for GGUF " + std::string(kDefaultGgufRecipe) + "), or hf");
-  command->add_option("--recipe", arguments->recipe_file, "A recipe of your own, JSON; \"-\": standard input")
+          "; for GGUF " + std::string(kDefaultGgufRecipe) + "), a recipe of your own (FILE.json), or hf");
+  command->add_option("--recipe", arguments->recipe_file, "A recipe in a file of any name; \"-\": standard input")
       ->excludes(to);
   command
       ->add_option("--dtype", arguments->dtype,

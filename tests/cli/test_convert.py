@@ -84,6 +84,10 @@ class Convert(NativeTest):
         self.output("convert", MODEL, self.scratch / "again", "--recipe", "-",
                     stdin=recipe.read_text().replace('{', '{"name": "mine.json", ', 1))
         self.assertEqual((self.scratch / "again").read_bytes(), path.read_bytes())
+        self.output("convert", MODEL, self.scratch / "to", "--to", recipe)
+        self.assertEqual((self.scratch / "to").read_bytes(), path.read_bytes())
+        self.assert_fails(IO, "convert", MODEL, self.scratch / "none", "--to", self.scratch / "absent.json",
+                          says="absent.json")
 
     def test_bad_recipes(self):
         path = self.scratch / "out"
