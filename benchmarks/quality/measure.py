@@ -17,7 +17,8 @@ import tempfile
 
 import plot
 
-TYPES = ["bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "mxfp4", "q3_k", "q2_k"]
+TYPES = ["f16", "bf16", "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "q4_k", "q4_1", "q4_0",
+         "iq4_nl", "iq4_xs", "mxfp4", "q3_k", "q2_k"]
 MIXTURES = ["iq4_xs_mixed", "q3_k_mixed", "q4_k_mixed", "q5_k_mixed"]
 
 
